@@ -1,0 +1,53 @@
+# `make quickstart` and `make test` need only python3, make and a package
+# registry; everything else is set up in .venv from the lock file.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+LOCK := requirements/py$(VERSION).txt
+STAMP := $(VENV)/installed-$(VERSION)
+
+.PHONY: setup quickstart test test-all lint types format lock clean
+
+setup: $(STAMP)
+
+$(STAMP): $(LOCK) setup.py
+	@echo "setting up $(VENV) with Python $(VERSION) from $(LOCK)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r $(LOCK)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+requirements/py%.txt:
+	@echo "no lock file for Python $*: use 3.11, 3.12 or 3.13 (PYTHON=python3.12)"
+	@exit 1
+
+quickstart: setup
+	@$(PY) -m launch.local --config=configs/quickstart.py --workdir=runs/quickstart
+
+test: setup
+	$(PY) -m pytest -n 2 -m 'not slow'
+
+test-all: setup
+	$(PY) -m pytest -n 2
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: setup
+	$(PY) -m mypy
+
+format: setup
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+# Rewrites the lock files; needs `pip install uv`.
+lock:
+	for v in 3.11 3.12 3.13; do \
+	  uv pip compile --quiet --universal --upgrade --python-version $$v \
+	    --no-header setup.py requirements/dev.in -o requirements/py$$v.txt; \
+	done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -1,0 +1,1 @@
+"""Scorers, suites and statistics. `suites` and `statistics` need no JAX."""

@@ -1,0 +1,57 @@
+"""The ground floor: local and `gs://` paths, atomic publishing, checksums.
+
+A directory that a stage produces is *published*: its files appear together
+with a `manifest.json` that lists the size and SHA-256 of each. A directory
+without a manifest does not exist as far as any reader is concerned, so a killed
+writer leaves nothing that somebody could mistake for a result.
+"""
+
+from msm_jax.storage._fingerprints import canonical_json
+from msm_jax.storage._fingerprints import fingerprint
+from msm_jax.storage._fingerprints import sha256_file
+from msm_jax.storage._fingerprints import source_fingerprint
+from msm_jax.storage._paths import exists
+from msm_jax.storage._paths import is_remote
+from msm_jax.storage._paths import join
+from msm_jax.storage._paths import list_dir
+from msm_jax.storage._paths import make_dirs
+from msm_jax.storage._paths import open_file
+from msm_jax.storage._paths import read_bytes
+from msm_jax.storage._paths import read_json
+from msm_jax.storage._paths import read_text
+from msm_jax.storage._paths import remove_tree
+from msm_jax.storage._paths import write_atomic
+from msm_jax.storage._publish import CorruptError
+from msm_jax.storage._publish import Manifest
+from msm_jax.storage._publish import MANIFEST_NAME
+from msm_jax.storage._publish import NotPublishedError
+from msm_jax.storage._publish import Publication
+from msm_jax.storage._publish import publish
+from msm_jax.storage._publish import read_manifest
+from msm_jax.storage._publish import verify
+
+__all__ = [
+  'MANIFEST_NAME',
+  'CorruptError',
+  'Manifest',
+  'NotPublishedError',
+  'Publication',
+  'canonical_json',
+  'exists',
+  'fingerprint',
+  'is_remote',
+  'join',
+  'list_dir',
+  'make_dirs',
+  'open_file',
+  'publish',
+  'read_bytes',
+  'read_json',
+  'read_manifest',
+  'read_text',
+  'remove_tree',
+  'sha256_file',
+  'source_fingerprint',
+  'verify',
+  'write_atomic',
+]

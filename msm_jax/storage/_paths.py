@@ -1,0 +1,111 @@
+"""Local paths and `gs://` alike, through fsspec (gcsfs for `gs://`)."""
+
+import json
+import os
+import pathlib
+import secrets
+import shutil
+from typing import Any
+from typing import IO
+
+import fsspec
+
+Path = str | pathlib.Path
+
+
+def is_remote(path: Path) -> bool:
+  """Whether `path` is a URL such as `gs://bucket/key` rather than local."""
+  return '://' in str(path)
+
+
+def join(path: Path, *parts: str) -> str:
+  """Joins with `/`; works for local paths and URLs."""
+  return '/'.join([str(path).rstrip('/'), *(p.strip('/') for p in parts)])
+
+
+def open_file(path: Path, mode: str = 'rb') -> IO[Any]:
+  """Opens a local or remote file; text modes are UTF-8."""
+  encoding = None if 'b' in mode else 'utf-8'
+  if is_remote(path):
+    return fsspec.open(str(path), mode, encoding=encoding).open()
+  return open(path, mode, encoding=encoding)
+
+
+def read_bytes(path: Path) -> bytes:
+  with open_file(path, 'rb') as f:
+    return f.read()
+
+
+def read_text(path: Path) -> str:
+  return read_bytes(path).decode('utf-8')
+
+
+def read_json(path: Path) -> Any:
+  return json.loads(read_text(path))
+
+
+def exists(path: Path) -> bool:
+  if is_remote(path):
+    fs, key = fsspec.core.url_to_fs(str(path))
+    return fs.exists(key)
+  return os.path.exists(path)
+
+
+def list_dir(path: Path) -> list[str]:
+  """Returns the sorted names in a directory; `[]` if it does not exist."""
+  if is_remote(path):
+    fs, key = fsspec.core.url_to_fs(str(path))
+    names = [e.rstrip('/').rsplit('/', 1)[-1] for e in fs.ls(key, detail=False)]
+    return sorted(names)
+  return sorted(os.listdir(path)) if os.path.isdir(path) else []
+
+
+def make_dirs(path: Path) -> None:
+  """Makes a local directory and its parents; buckets need none."""
+  if not is_remote(path):
+    os.makedirs(path, exist_ok=True)
+
+
+def remove_tree(path: Path) -> None:
+  """Removes a directory and all below it; a missing one is no error."""
+  if is_remote(path):
+    fs, key = fsspec.core.url_to_fs(str(path))
+    if fs.exists(key):
+      fs.rm(key, recursive=True)
+  elif os.path.isdir(path):
+    shutil.rmtree(path)
+
+
+def fsync_path(path: Path) -> None:
+  """Flushes a local file or directory entry to the disk."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+  """Writes a whole file so that readers see the old content or the new.
+
+  Local files are written beside the target and renamed over it; an object
+  store replaces an object in one operation anyway.
+  """
+  if isinstance(data, str):
+    data = data.encode('utf-8')
+  if is_remote(path):
+    with open_file(path, 'wb') as f:
+      f.write(data)
+    return
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  staged = path.with_name(f'.{path.name}.{os.getpid()}-{secrets.token_hex(4)}')
+  try:
+    with open(staged, 'wb') as f:
+      f.write(data)
+      f.flush()
+      os.fsync(f.fileno())
+    os.replace(staged, path)
+  finally:
+    staged.unlink(missing_ok=True)
+  fsync_path(path.parent)

@@ -1,0 +1,52 @@
+"""Packaging of msm_jax: `pip install .` installs `msm_jax` and `data_gen`."""
+
+import pathlib
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+
+CORE = [
+  'absl-py',
+  'array-record',
+  'flax',
+  'fsspec',
+  'gcsfs',
+  'grain',
+  'jax',
+  'jinja2',
+  'matplotlib',
+  'ml_collections',
+  'numpy',
+  'optax',
+  'orbax-checkpoint',
+  'pyarrow',
+  'sentencepiece',
+  'tensorboardX',
+]
+
+EXTRAS = {
+  'tpu': ['jax[tpu]'],
+  'cuda': ['jax[cuda13]'],
+  'wandb': ['wandb'],
+}
+
+setuptools.setup(
+  name='msm_jax',
+  version='0.1.0.dev0',
+  description='Model-spec midtraining in JAX, from a traits document to '
+  'a deeply aligned checkpoint, with the evidence.',
+  long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  python_requires='>=3.11',
+  packages=setuptools.find_packages(
+    include=['msm_jax', 'msm_jax.*', 'data_gen', 'data_gen.*']
+  ),
+  package_data={
+    'msm_jax': ['py.typed', 'report/*.j2', 'report/*.css'],
+    'data_gen': ['py.typed', 'traits/*.md'],
+  },
+  install_requires=CORE,
+  extras_require=EXTRAS,
+)
