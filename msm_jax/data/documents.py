@@ -1,0 +1,280 @@
+"""Reads sources: Parquet or JSONL of documents or of conversations.
+
+A document row has `text`; a conversation row has `messages`, a list of
+`{'role': …, 'content': …}`. Both may have an `id`; other columns are left
+alone. Whatever cannot be trained on is an error that names file, row and id.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import json
+import os
+from typing import Any
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from msm_jax import storage
+
+KINDS = ('documents', 'conversations')
+ROLES = ('system', 'user', 'assistant')
+
+_COLUMN = {'documents': 'text', 'conversations': 'messages'}
+_ROWS_PER_READ = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+  """A raw text.
+
+  Attributes:
+    id: From the `id` column, else `<file name>:<row>`.
+    text: Valid Unicode, not empty.
+    file: Where it was read from.
+    row: Index in that file, from 0; in JSONL, blank lines count.
+  """
+
+  id: str
+  text: str
+  file: str
+  row: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversation:
+  """A list of messages, at least one of them by the assistant.
+
+  Attributes:
+    id: From the `id` column, else `<file name>:<row>`.
+    messages: Each `{'role': one of ROLES, 'content': text}`.
+    file: Where it was read from.
+    row: Index in that file, from 0; in JSONL, blank lines count.
+  """
+
+  id: str
+  messages: tuple[dict[str, str], ...]
+  file: str
+  row: int
+
+
+Item: TypeAlias = Document | Conversation
+
+
+class SourceError(ValueError):
+  """A source holds something that cannot be trained on."""
+
+
+def detect_kind(paths: Sequence[str | os.PathLike[str]]) -> str:
+  """Returns 'documents' or 'conversations', by the first row of each file.
+
+  Raises:
+    SourceError: If a file is empty, has neither column or both, or if the
+      files disagree.
+  """
+  kinds = {os.fspath(p): _kind_of_file(os.fspath(p)) for p in paths}
+  if not kinds:
+    raise SourceError('no input files given')
+  if len(set(kinds.values())) > 1:
+    raise SourceError(
+      f'one source has documents and conversations: {kinds}; prepare them as '
+      'two sources'
+    )
+  return next(iter(kinds.values()))
+
+
+def _kind_of_file(path: str) -> str:
+  columns = _columns(path)
+  found = [kind for kind, column in _COLUMN.items() if column in columns]
+  if len(found) != 1:
+    problem = 'neither' if not found else 'both'
+    raise SourceError(
+      f"{path}: has {problem} of the columns 'text' and 'messages' "
+      f'(columns: {sorted(columns)}); name the kind of this source: '
+      f'{" or ".join(KINDS)}'
+    )
+  return found[0]
+
+
+def _columns(path: str) -> set[str]:
+  if _is_parquet(path):
+    with storage.open_file(path) as f:
+      return set(_open_parquet(path, f).schema_arrow.names)
+  for _, raw in _jsonl_rows(path):
+    return set(raw)
+  raise SourceError(f'{path}: is empty; expected at least one row')
+
+
+def count_rows(paths: Sequence[str | os.PathLike[str]]) -> int:
+  """Counts rows without decoding them (lines, for JSONL)."""
+  total = 0
+  for path in [os.fspath(p) for p in paths]:
+    with storage.open_file(path) as f:
+      if _is_parquet(path):
+        total += _open_parquet(path, f).metadata.num_rows
+      else:
+        total += sum(1 for _ in f)
+  return total
+
+
+def read_items(
+  paths: Sequence[str | os.PathLike[str]], kind: str = 'auto'
+) -> Iterator[Item]:
+  """Yields the rows of all files in order, a stretch of rows in memory.
+
+  Args:
+    paths: Parquet (`.parquet`) or JSONL files, local or `gs://…`.
+    kind: 'documents', 'conversations', or 'auto' to go by the columns.
+
+  Raises:
+    SourceError: Naming file, row and id of what cannot be trained on.
+  """
+  files = [os.fspath(p) for p in paths]
+  if kind == 'auto':
+    kind = detect_kind(files)
+  if kind not in KINDS:
+    raise SourceError(f"kind: {kind!r} is not 'auto' or one of {KINDS}")
+  names = [os.path.basename(p) for p in files]
+  for path, name in zip(files, names, strict=True):
+    # Two files of one name would give two rows one id.
+    prefix = name if names.count(name) == 1 else path
+    rows = _parquet_rows(path, kind) if _is_parquet(path) else _jsonl_rows(path)
+    empty = True
+    for row, raw in rows:
+      empty = False
+      yield _parse_row(raw, kind, path, row, prefix)
+    if empty:
+      raise SourceError(f'{path}: is empty; expected at least one row')
+
+
+def _is_parquet(path: str) -> bool:
+  if path.endswith('.parquet'):
+    return True
+  if path.endswith(('.jsonl', '.json')):
+    return False
+  raise SourceError(f'{path}: expected a name that ends in .parquet or .jsonl')
+
+
+def _open_parquet(path: str, file: Any) -> pq.ParquetFile:
+  try:
+    return pq.ParquetFile(file)
+  except (pa.ArrowInvalid, OSError) as e:
+    raise SourceError(f'{path}: not a complete Parquet file: {e}') from e
+
+
+def _parquet_rows(path: str, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
+  with storage.open_file(path) as f:
+    table = _open_parquet(path, f)
+    wanted = ('id', _COLUMN[kind])
+    columns = [c for c in wanted if c in table.schema_arrow.names]
+    if _COLUMN[kind] not in columns:
+      raise SourceError(
+        f'{path}: no column {_COLUMN[kind]!r}, which {kind} need; it has '
+        f'{table.schema_arrow.names}'
+      )
+    row = 0
+    for batch in table.iter_batches(_ROWS_PER_READ, columns=columns):
+      for raw in _batch_to_rows(batch, path, row):
+        yield row, raw
+        row += 1
+
+
+def _batch_to_rows(
+  batch: pa.RecordBatch, path: str, first_row: int
+) -> list[dict[str, Any]]:
+  try:
+    return batch.to_pylist()
+  except UnicodeDecodeError:
+    for index in range(batch.num_rows):  # Parquet does not say which row.
+      try:
+        batch.slice(index, 1).to_pylist()
+      except UnicodeDecodeError as e:
+        raise SourceError(
+          f'{path}, row {first_row + index}: invalid UTF-8: {e}'
+        ) from e
+    raise
+
+
+def _jsonl_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+  with storage.open_file(path) as f:
+    for row, line in enumerate(f):
+      where = f'{path}, row {row} (line {row + 1})'
+      try:
+        text = line.decode('utf-8')
+      except UnicodeDecodeError as e:
+        raise SourceError(f'{where}: invalid UTF-8: {e}') from e
+      if not text.strip():
+        continue
+      try:
+        raw = json.loads(text)
+      except json.JSONDecodeError as e:
+        raise SourceError(f'{where}: not JSON: {e}') from e
+      if not isinstance(raw, dict):
+        raise SourceError(
+          f'{where}: expected a JSON object, found {type(raw).__name__}'
+        )
+      yield row, raw
+
+
+def _parse_row(
+  raw: dict[str, Any], kind: str, path: str, row: int, prefix: str
+) -> Item:
+  given = raw.get('id')
+  item_id = f'{prefix}:{row}' if given is None else str(given)
+  where = f'{path}, row {row} (id {item_id!r})'
+  if kind == 'documents':
+    text = _checked_text(raw.get('text'), f'{where}: text')
+    if not text:
+      raise SourceError(f'{where}: text is empty; remove the row')
+    return Document(item_id, text, path, row)
+  messages = _checked_messages(raw.get('messages'), where)
+  return Conversation(item_id, messages, path, row)
+
+
+def _checked_text(value: Any, where: str) -> str:
+  if not isinstance(value, str):
+    raise SourceError(f'{where} is {value!r}; expected a string')
+  if not value.isascii():
+    try:
+      value.encode('utf-8')
+    except UnicodeEncodeError as e:
+      raise SourceError(
+        f'{where} is not valid Unicode: character {e.start} is the lone '
+        f'surrogate {value[e.start]!a}'
+      ) from e
+  return value
+
+
+def _checked_messages(value: Any, where: str) -> tuple[dict[str, str], ...]:
+  if not isinstance(value, list) or not value:
+    raise SourceError(
+      f'{where}: messages is {value!r}; expected a list of at least one '
+      "{'role': …, 'content': …}"
+    )
+  messages = tuple(
+    _checked_message(m, f'{where}: messages[{i}]') for i, m in enumerate(value)
+  )
+  if not any(m['role'] == 'assistant' for m in messages):
+    raise SourceError(
+      f'{where}: no assistant turn (roles: {[m["role"] for m in messages]}), '
+      'so there is nothing to train on'
+    )
+  return messages
+
+
+def _checked_message(value: Any, where: str) -> dict[str, str]:
+  if not isinstance(value, dict):
+    raise SourceError(f'{where} is {value!r}; expected an object')
+  role = value.get('role')
+  if role not in ROLES:
+    raise SourceError(f'{where}.role: {role!r} is not one of {list(ROLES)}')
+  # Silently dropping, say, tool calls would train on half a message.
+  extra = [k for k, v in value.items() if k not in ('role', 'content') and v]
+  if extra:
+    raise SourceError(
+      f'{where}: has {extra}, which the chat template cannot express; expected '
+      "only 'role' and 'content'"
+    )
+  content = _checked_text(value.get('content'), f'{where}.content')
+  return {'role': role, 'content': content}

@@ -1,0 +1,266 @@
+"""Weighted sources as a pure function of the step: `batch(step)`.
+
+Per source: shuffle, then repeat with a new order each epoch; then mix by global
+row index. Nothing is shuffled after the mix, so a longer phase begins with the
+same batches. Within a batch the rows are permuted (by the step), so that any
+contiguous block of rows, which is what a process or a micro-batch gets, holds
+a mix of sources.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+import math
+
+import grain
+import numpy as np
+
+from msm_jax import storage
+from msm_jax.data import checks
+from msm_jax.data import hashing
+from msm_jax.data import prepared
+from msm_jax.data import records
+from msm_jax.data import selection
+from msm_jax.data.shares import MixtureReport
+from msm_jax.data.shares import SourceShares
+
+WEIGHT_BY = ('tokens', 'loss_tokens')
+_COLUMN = {'tokens': 0, 'loss_tokens': 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class RowOrigin:
+  """Where one row of a batch comes from.
+
+  Attributes:
+    source: Name of the source.
+    sequence: Index of the packed sequence in the source.
+    segments: (segment id, document id, piece) of each segment.
+  """
+
+  source: str
+  sequence: int
+  segments: list[tuple[int, str, int]]
+
+
+class Mixture:
+  """Batches of `batch_size` sequences from weighted sources.
+
+  Weights are token-true: a source's share of all tokens (or loss tokens) is its
+  share of the weights, so the rows that it gets are divided by the mean tokens
+  (or loss tokens) of its sequences.
+
+  Attributes:
+    names: The sources, sorted; the order of `weights` does not matter.
+    weights: Source to its share of the weight; sums to 1.
+    seq_len: T.
+    batch_size: B, of the whole batch over all processes.
+    n_batches: Number of batches in the phase.
+    fingerprint: Of all that decides `batch(step)`; not of `n_batches`.
+  """
+
+  def __init__(
+    self,
+    sources: Mapping[str, prepared.PreparedSource],
+    weights: Mapping[str, float],
+    *,
+    seed: int,
+    batch_size: int,
+    n_batches: int,
+    weight_by: str = 'tokens',
+    max_epochs: float | Mapping[str, float] | None = None,
+    where: str = 'mixture',
+  ):
+    """Checks everything that can be wrong before the first step.
+
+    Args:
+      sources: At least those that have a weight.
+      weights: Source to a positive number; they need not sum to 1.
+      seed: Decides the order of each source and of the rows in a batch.
+      batch_size: B, of the whole batch over all processes.
+      n_batches: Number of batches in the phase.
+      weight_by: What the weights are shares of, 'tokens' or 'loss_tokens'.
+      max_epochs: How often a source may be seen, for all sources or by name; a
+        source without one is not limited.
+      where: Config key that errors name.
+
+    Raises:
+      ValueError: Naming the key, if a source is unknown, would get no sequence
+        or is repeated beyond `max_epochs`, if a weight is not positive, or if
+        sources differ in sequence length or tokenizer.
+    """
+    checks.check_positive_integer(batch_size, f'{where}: batch_size')
+    checks.check_positive_integer(n_batches, f'{where}: n_batches')
+    if weight_by not in WEIGHT_BY:
+      raise ValueError(
+        f'{where}: weight_by={weight_by!r} is not one of {WEIGHT_BY}'
+      )
+    checks.check_weights(weights, sources, where)
+    self.names = tuple(sorted(weights))
+    self._sources = [sources[n] for n in self.names]
+    checks.check_alike(dict(zip(self.names, self._sources, strict=True)), where)
+    total = math.fsum(weights.values())
+    self.weights = {n: weights[n] / total for n in self.names}
+    self.weight_by = weight_by
+    self.seed = seed
+    self.batch_size = batch_size
+    self.n_batches = n_batches
+    self.seq_len = self._sources[0].seq_len
+    self.tokenizer_fingerprint = self._sources[0].tokenizer_fingerprint
+
+    self._selection = selection.Selection(self._row_shares(where))
+    self._order = [
+      grain.MapDataset.range(len(source))
+      .shuffle(seed=hashing.seed_of(seed, 'order', name))
+      .repeat()
+      for name, source in zip(self.names, self._sources, strict=True)
+    ]
+    self._rows = grain.MapDataset.select_from_datasets(
+      [
+        order.map(functools.partial(_tag, index))
+        for index, order in enumerate(self._order)
+      ],
+      self._selection,
+    )
+    self.max_epochs = checks.epoch_limits(
+      max_epochs, self.names, sources, where
+    )
+    checks.check_draws(self._drawn(), self._sizes(), self.max_epochs, where)
+
+  def _row_shares(self, where: str) -> list[float]:
+    shares = []
+    for name, source in zip(self.names, self._sources, strict=True):
+      column = source.counts[:, _COLUMN[self.weight_by]]
+      mean = column.sum(dtype=np.int64) / len(source)
+      if mean == 0:
+        raise ValueError(
+          f'{where}.{name}: source {name!r} has no {self.weight_by} to '
+          'weight by'
+        )
+      shares.append(self.weights[name] / mean)
+    return shares
+
+  def _drawn(self) -> dict[str, int]:
+    counts = self._selection.count(self.n_batches * self.batch_size)
+    return dict(zip(self.names, counts, strict=True))
+
+  def _sizes(self) -> dict[str, int]:
+    return {n: len(s) for n, s in zip(self.names, self._sources, strict=True)}
+
+  @functools.cached_property
+  def fingerprint(self) -> str:
+    """16 hex digits of all that decides what `batch(step)` returns."""
+    return storage.fingerprint(self.describe())
+
+  def describe(self) -> dict[str, object]:
+    """Returns what the fingerprint is made of, as JSON."""
+    return {
+      'sources': {
+        n: s.fingerprint for n, s in zip(self.names, self._sources, strict=True)
+      },
+      'weights': self.weights,
+      'weight_by': self.weight_by,
+      'seed': self.seed,
+      'batch_size': self.batch_size,
+      'seq_len': self.seq_len,
+    }
+
+  def rows(
+    self, step: int, process_index: int = 0, process_count: int = 1
+  ) -> list[tuple[int, int]]:
+    """Returns (index into `names`, sequence) of each row of `batch(step)`."""
+    if step < 0:
+      raise ValueError(f'step: {step} is negative')
+    if (
+      self.batch_size % process_count or not 0 <= process_index < process_count
+    ):
+      raise ValueError(
+        f'process {process_index} of {process_count}: a batch of '
+        f'{self.batch_size} rows cannot be dealt evenly; choose a batch_size '
+        'that is a multiple of the number of processes'
+      )
+    local = self.batch_size // process_count
+    permuted = hashing.permutation(self.batch_size, self.seed, 'rows', step)
+    mine = permuted[process_index * local : (process_index + 1) * local]
+    first = step * self.batch_size
+    return [self._rows[first + row] for row in mine.tolist()]
+
+  def batch(
+    self, step: int, process_index: int = 0, process_count: int = 1
+  ) -> dict[str, np.ndarray]:
+    """Returns the rows of one process of the batch of `step`.
+
+    A pure function of the arguments: the processes' rows, in the order of the
+    processes, are the rows of the whole batch.
+
+    Returns:
+      `tokens`, `targets`, `segment_ids`, `positions` (int32) and `loss_weights`
+      (float32), each [B / process_count, T].
+    """
+    rows = self.rows(step, process_index, process_count)
+    stacked = np.empty((5, len(rows), self.seq_len), np.int32)
+    for row, (source, sequence) in enumerate(rows):
+      stacked[:, row] = self._sources[source].record(sequence).fields
+    named: dict[str, np.ndarray] = dict(
+      zip(records.FIELDS, stacked, strict=True)
+    )
+    named['loss_weights'] = stacked[4].view(np.float32)
+    return named
+
+  def source_of(self, step: int) -> list[str]:
+    """Returns the name of the source of each row."""
+    return [self.names[source] for source, _ in self.rows(step)]
+
+  def origins(self, step: int) -> list[RowOrigin]:
+    """Returns source, sequence and documents of each row."""
+    return [
+      RowOrigin(
+        self.names[source], sequence, self._sources[source].origins(sequence)
+      )
+      for source, sequence in self.rows(step)
+    ]
+
+  def counts(self, step: int) -> dict[str, tuple[int, int]]:
+    """Returns (tokens, loss tokens) of each source in `batch(step)`."""
+    totals = np.zeros((len(self.names), 2), np.int64)
+    for source, sequence in self.rows(step):
+      totals[source] += self._sources[source].counts[sequence]
+    return {
+      name: (tokens, loss_tokens)
+      for name, (tokens, loss_tokens) in zip(
+        self.names, totals.tolist(), strict=True
+      )
+    }
+
+  @functools.cached_property
+  def _report(self) -> MixtureReport:
+    shares = []
+    drawn = self._drawn()
+    for index, name in enumerate(self.names):
+      n, counts = drawn[name], self._sources[index].counts
+      epochs, rest = divmod(n, len(counts))
+      totals = epochs * counts.sum(axis=0, dtype=np.int64)
+      if rest:
+        begun = [
+          self._order[index][epochs * len(counts) + i] for i in range(rest)
+        ]
+        totals = totals + counts[begun].sum(axis=0, dtype=np.int64)
+      shares.append(
+        SourceShares(
+          name=name,
+          requested=self.weights[name],
+          sequences=n,
+          tokens=int(totals[0]),
+          loss_tokens=int(totals[1]),
+          epochs=n / len(counts),
+        )
+      )
+    return MixtureReport(self.weight_by, tuple(shares))
+
+  def report(self) -> MixtureReport:
+    """Counts, exactly, what the whole phase takes from each source."""
+    return self._report
+
+
+def _tag(source: int, sequence: int) -> tuple[int, int]:
+  return source, int(sequence)

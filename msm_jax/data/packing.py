@@ -1,0 +1,152 @@
+"""Best-fit-decreasing packing of documents into fixed-length sequences.
+
+A document of n tokens trains n − 1 pairs (token, next token); that number is
+its *length*. Pairs are what is packed: a document longer than a sequence is cut
+into pieces between two pairs, and since each pair carries its own target, the
+last pair of a piece still predicts the first token of the next piece. Nothing
+is lost and nothing is trained twice.
+
+Best fit after "Fewer Truncations Improve Language Modeling", arXiv 2404.10830.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from msm_jax.data import hashing
+
+NAME = 'best-fit-decreasing'
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Packing:
+  """Which piece lies where; one entry per piece, ordered by sequence and slot.
+
+  Attributes:
+    n_sequences: Number of sequences.
+    seq_len: Pairs that a sequence holds.
+    document: [P] int64, index of the document.
+    piece: [P] int32, 0, 1, … within the document.
+    start: [P] int64, first pair of the piece within its document.
+    length: [P] int32, number of pairs.
+    sequence: [P] int64, which sequence; non-decreasing.
+    slot: [P] int32, 0, 1, … within the sequence.
+    offset: [P] int32, first position within the sequence.
+  """
+
+  n_sequences: int
+  seq_len: int
+  document: np.ndarray
+  piece: np.ndarray
+  start: np.ndarray
+  length: np.ndarray
+  sequence: np.ndarray
+  slot: np.ndarray
+  offset: np.ndarray
+
+  @property
+  def splits(self) -> int:
+    """Σ(⌈length/L⌉ − 1): only what cannot fit is cut, and as little as can."""
+    return int(np.count_nonzero(self.piece))
+
+  @property
+  def fill(self) -> float:
+    """Share of positions that hold a pair."""
+    return int(self.length.sum()) / max(1, self.n_sequences * self.seq_len)
+
+
+def pack(lengths: np.ndarray, seq_len: int, *, seed: int = 0) -> Packing:
+  """Packs documents of `lengths` pairs each.
+
+  Args:
+    lengths: [N] integers, at least 1.
+    seq_len: Pairs that a sequence holds.
+    seed: Decides which of equally long pieces are packed together, so that
+      neighbours in the file do not become neighbours in a sequence.
+  """
+  lengths = np.asarray(lengths, np.int64)
+  if seq_len < 1:
+    raise ValueError(f'seq_len: {seq_len} is not positive')
+  if lengths.size and lengths.min() < 1:
+    raise ValueError(
+      f'document {int(lengths.argmin())} has length {int(lengths.min())}; '
+      'expected at least one pair (token, next token)'
+    )
+  n_pieces = -(-lengths // seq_len)
+  document = np.repeat(np.arange(lengths.size), n_pieces)
+  piece = ragged_arange(n_pieces)
+  start = piece * seq_len
+  length = np.minimum(lengths[document] - start, seq_len)
+
+  order = np.lexsort((hashing.mix(seed, np.arange(length.size)), -length))
+  bins, n_sequences = _best_fit_decreasing(length[order], seq_len)
+  sequence = np.empty(length.size, np.int64)
+  sequence[order] = bins
+  rank = np.empty(length.size, np.int64)
+  rank[order] = np.arange(length.size)
+
+  placed = np.lexsort((rank, sequence))
+  per_sequence = np.bincount(sequence, minlength=n_sequences)
+  ends = np.cumsum(length[placed])
+  base = np.repeat(np.arange(n_sequences), per_sequence)
+  firsts = np.cumsum(per_sequence) - per_sequence
+  before = np.concatenate([[0], ends])[firsts]
+  return Packing(
+    n_sequences=n_sequences,
+    seq_len=seq_len,
+    document=document[placed],
+    piece=piece[placed].astype(np.int32),
+    start=start[placed],
+    length=length[placed].astype(np.int32),
+    sequence=base,
+    slot=ragged_arange(per_sequence).astype(np.int32),
+    offset=(ends - length[placed] - before[base]).astype(np.int32),
+  )
+
+
+def ragged_arange(counts: np.ndarray) -> np.ndarray:
+  """Returns 0 … counts[0]−1, 0 … counts[1]−1, …, as one int64 array."""
+  counts = np.asarray(counts, np.int64)
+  starts = np.repeat(np.cumsum(counts) - counts, counts)
+  return np.arange(int(counts.sum()), dtype=np.int64) - starts
+
+
+def _best_fit_decreasing(
+  lengths: np.ndarray, seq_len: int
+) -> tuple[np.ndarray, int]:
+  """Assigns non-increasing `lengths` to bins: the fullest that still fits.
+
+  Equal lengths are placed as a group: the fullest bin that fits one stays the
+  fullest for the next as long as it fits, so it takes as many as it can at
+  once. The result is that of placing one by one.
+
+  Returns:
+    The bin of each length, and the number of bins.
+  """
+  bins = np.empty(lengths.size, np.int64)
+  n_bins = 0
+  open_bins: list[list[int]] = [[] for _ in range(seq_len + 1)]
+  rooms = 0  # Bit r is set if a bin has room for exactly r more.
+  index = 0
+  values, counts = np.unique(-lengths, return_counts=True)
+  for length, count in zip((-values).tolist(), counts.tolist(), strict=True):
+    stop = index + count
+    while index < stop:
+      fitting = rooms >> length
+      if fitting:
+        room = length + (fitting & -fitting).bit_length() - 1
+        chosen = open_bins[room].pop()
+        if not open_bins[room]:
+          rooms ^= 1 << room
+      else:
+        room, chosen = seq_len, n_bins
+        n_bins += 1
+      taken = min(room // length, stop - index)
+      bins[index : index + taken] = chosen
+      index += taken
+      room -= taken * length
+      if room:
+        open_bins[room].append(chosen)
+        rooms |= 1 << room
+  return bins, n_bins

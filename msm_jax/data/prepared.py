@@ -1,0 +1,122 @@
+"""Reads a prepared source: verified first, then by random access."""
+
+import functools
+import os
+from typing import Any
+
+from array_record.python import array_record_data_source
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from msm_jax import storage
+from msm_jax.data import records
+
+KIND = 'prepared'
+COUNTS_NAME = 'counts.npy'
+DOCUMENTS_NAME = 'documents.parquet'
+
+
+class PreparedSource:
+  """Packed sequences of one source.
+
+  Attributes:
+    path: Where it was opened.
+    info: What the writer recorded: counts, fill, fingerprints.
+    fingerprint: Changes with the data, the tokenizer, the template, the packer
+      or a packed sequence; not with the location or the number of shards.
+    tokenizer_fingerprint: Of the tokenizer that it was prepared with.
+    seq_len: L, the length of every sequence.
+    counts: [N, 2] int32, tokens and loss tokens of each sequence.
+  """
+
+  def __init__(self, path: str, manifest: storage.Manifest):
+    """Use `PreparedSource.open`, which verifies."""
+    self.path = path
+    self.info: dict[str, Any] = manifest.info
+    self.fingerprint: str = self.info['fingerprint']
+    self.tokenizer_fingerprint: str = self.info['fingerprints']['tokenizer']
+    self.seq_len: int = self.info['seq_len']
+    self.counts: np.ndarray = np.load(os.path.join(path, COUNTS_NAME))
+    self._records = array_record_data_source.ArrayRecordDataSource(
+      [os.path.join(path, s['name']) for s in self.info['shards']]
+    )
+    found = len(self._records), len(self.counts)
+    if found != (self.info['sequences'],) * 2:
+      raise storage.CorruptError(
+        f'{path}: holds {found[0]} records and {found[1]} counts, its manifest '
+        f'says {self.info["sequences"]}: prepare it again'
+      )
+
+  @classmethod
+  def open(cls, path: str | os.PathLike[str]) -> 'PreparedSource':
+    """Verifies manifest and checksums, then opens the records.
+
+    What was verified is not read again by this process, unless it changes.
+
+    Raises:
+      storage.NotPublishedError: If `prepare` never finished here.
+      storage.CorruptError: Naming the file that was cut short or changed.
+    """
+    path = os.fspath(path)
+    if storage.is_remote(path):
+      raise ValueError(f'{path}: copy a prepared source to a local disk first')
+    manifest = storage.read_manifest(path, kind=KIND)
+    _verify_once(os.path.abspath(path), _state_of_files(path, manifest))
+    return cls(path, manifest)
+
+  def __len__(self) -> int:
+    return len(self.counts)
+
+  def record(self, index: int) -> records.Record:
+    """Returns sequence `index`; its arrays are read-only."""
+    try:
+      return records.Record.from_bytes(self._records[int(index)])
+    except records.RecordError as e:
+      raise storage.CorruptError(f'{self.path}, sequence {index}: {e}') from e
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    """Returns sequence `index` in the batch vocabulary, arrays of shape [L]."""
+    return self.record(index).to_dict()
+
+  def origins(self, index: int) -> list[tuple[int, str, int]]:
+    """Returns (segment id, document id, piece) of each segment."""
+    segments = self.record(index).segments.tolist()
+    return [
+      (segment, self.document(document)['id'], piece)
+      for segment, (document, piece) in enumerate(segments, 1)
+    ]
+
+  def document(self, index: int) -> dict[str, Any]:
+    """Returns id, file, row, tokens and pieces of one document."""
+    row = self._documents.slice(index, 1).to_pylist()
+    if not row:
+      raise IndexError(f'{self.path}: has no document {index}')
+    return row[0]
+
+  @functools.cached_property
+  def _documents(self) -> pa.Table:
+    return pq.read_table(os.path.join(self.path, DOCUMENTS_NAME))
+
+
+def _state_of_files(
+  path: str, manifest: storage.Manifest
+) -> tuple[tuple[str, int, int, int], ...]:
+  """Returns what tells a file that was touched since from one that was not."""
+  states = []
+  for name in [*manifest.files, storage.MANIFEST_NAME]:
+    file = os.path.join(path, name)
+    if os.path.exists(file):
+      stat = os.stat(file)
+      states.append((name, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    else:
+      states.append((name, 0, 0, 0))
+  return tuple(states)
+
+
+@functools.lru_cache(maxsize=1024)
+def _verify_once(
+  path: str, state: tuple[tuple[str, int, int, int], ...]
+) -> None:
+  del state  # Only the key of the cache; a failure is not cached.
+  storage.verify(path, kind=KIND)

@@ -1,0 +1,15 @@
+"""Settings that every test runs under; set before anything imports JAX."""
+
+import os
+import pathlib
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# The defaults; a session that has an accelerator may choose it from outside.
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('JAX_NUMPY_RANK_PROMOTION', 'raise')
+# Subprocesses of tests inherit these, and share what was compiled.
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR', str(_ROOT / '.cache' / 'jax')
+)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
