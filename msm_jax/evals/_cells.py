@@ -72,6 +72,11 @@ class Cells:
     """Whether every unit occurs in every term of every seed."""
     return bool((self.weights > 0).all())
 
+  @property
+  def shared(self) -> bool:
+    """Whether any unit occurs in more than one seed."""
+    return bool((self.present.sum(0) > 1).any())
+
   def seed_means(self) -> np.ndarray:
     """m_s, [S]."""
     means = self.sums.sum(2) / self.weights.sum(2)
@@ -83,7 +88,6 @@ class Cells:
 
   def jackknife(self, m: np.ndarray) -> tuple[float | None, float | None]:
     """Standard error over units with the seeds fixed, and its df."""
-    present = self.present
     left = self.weights.sum(2, keepdims=True) - self.weights
     if self.n_units < 2 or (left <= 0).any():
       return None, None
@@ -91,13 +95,13 @@ class Cells:
     # [S, U]: how far m_s moves when unit u is left out.
     moved = np.einsum('k,ksu->su', self.coefficients, without) - m[:, None]
     n_seeds = len(m)
-    if (present.sum(0) > 1).any():
+    if self.shared:
       units = self.n_units
       moved_theta = moved.mean(0)
       variance = (units - 1) / units * float((moved_theta**2).sum())
       return math.sqrt(variance), float(units - 1)
     # No unit is in two seeds: strata, with Welch's degrees of freedom.
-    units_s = present.sum(1)
+    units_s = self.present.sum(1)
     parts = (units_s - 1) / units_s * (moved**2).sum(1) / n_seeds**2
     variance = float(parts.sum())
     if variance == 0:
@@ -122,10 +126,12 @@ def seeds_and_clusters(
   """Standard error, df and components with seeds and clusters random.
 
   Two-way ANOVA of the S × G cell means: V = (MS_S + MS_G − MS_E)/(SG), never
-  below what seeds or clusters alone give; Satterthwaite's degrees of freedom.
+  below what seeds or clusters alone give; min(S, G) − 1 degrees of freedom.
   """
   n_seeds, n_units = len(cells.seeds), cells.n_units
-  if not (cells.crossed and n_units >= 2):
+  if not cells.crossed:
+    if cells.shared:
+      return None, None, {}
     # Each seed has its own units: the seeds' spread contains both noises.
     within = (se_items or 0.0) ** 2 * n_seeds
     between = se_seeds**2 * n_seeds
@@ -149,12 +155,8 @@ def seeds_and_clusters(
     'rest': _root(ms_e),
   }
   combined = max(ms_s + ms_g - ms_e, ms_s, ms_g)
-  if combined == 0:
-    return 0.0, float(min(df)), sds
-  ms = np.array([ms_s, ms_g, ms_e])
-  satterthwaite = combined**2 / float((ms**2 / df).sum())
-  df_both = max(float(min(df[0], df[1])), satterthwaite)
-  return math.sqrt(combined / (n_seeds * n_units)), df_both, sds
+  se = math.sqrt(combined / (n_seeds * n_units))
+  return se, float(min(n_seeds, n_units) - 1), sds
 
 
 def _root(variance: float) -> float:

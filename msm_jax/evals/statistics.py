@@ -21,12 +21,13 @@ Two kinds of noise, two standard errors, never mixed up:
 
 `interval` is by seeds where there are two or more, else by items. Where the
 same clusters recur in every seed, `interval_both` treats seeds and clusters as
-random at once: would it hold for new seeds *and* new domains? (The quasi-F of
-Clark, "The language-as-fixed-effect fallacy", J. Verbal Learning and Verbal
-Behavior 12, 1973.)
+random at once, and is never the narrower one: would it hold for new seeds *and*
+new domains? That this is another question is Clark's "language-as-fixed-effect
+fallacy" (J. Verbal Learning and Verbal Behavior 12, 1973); the variance is that
+of Cameron, Gelbach and Miller, "Robust inference with multiway clustering", J.
+Business & Economic Statistics 29 (2011).
 """
 
-from collections.abc import Mapping
 import dataclasses
 import math
 from typing import Any
@@ -40,6 +41,8 @@ from msm_jax.evals import measures
 Interval = intervals.Interval
 Terms = _cells.Terms
 
+_ONE_CLUSTER = 'all items are in one cluster: nothing about other clusters'
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -52,7 +55,7 @@ class Estimate:
     noise: `'seeds'`, or `'items only'` for one seed.
     n_items: Number of (seed, item) pairs.
     n_seeds: S.
-    n_clusters: Distinct units of resampling.
+    n_units: Distinct units of resampling.
     unit: What was resampled: `'cluster'`, or `'item'` where all items of each
       seed are in one cluster.
     se_items: Standard error from items, the seeds held fixed.
@@ -74,7 +77,7 @@ class Estimate:
   noise: str
   n_items: int
   n_seeds: int
-  n_clusters: int
+  n_units: int
   unit: str
   se_items: float | None
   se_seeds: float | None
@@ -157,12 +160,19 @@ def estimate(terms: Terms, *, rate: bool = False) -> Estimate:
       return intervals.rate_interval(theta, se, df, n_items)
     return None if se == 0 else intervals.t_interval(theta, se, df)
 
+  # Below this a standard error is rounding: the values do not vary at all.
+  rounding = 1e-12 * max(float(np.abs(s.values).max()) for _, s in terms)
+
+  def exact(se: float | None) -> float | None:
+    return 0.0 if se is not None and se <= rounding else se
+
   se_items, df_items = cells.jackknife(per_seed)
   se_seeds = se_both = df_both = None
   sds: dict[str, float] = {}
   if n_seeds >= 2:
     se_seeds = float(per_seed.std(ddof=1)) / math.sqrt(n_seeds)
     se_both, df_both, sds = _cells.seeds_and_clusters(cells, se_seeds, se_items)
+  se_items, se_seeds, se_both = exact(se_items), exact(se_seeds), exact(se_both)
   by_seeds = n_seeds >= 2
   se = se_seeds if by_seeds else se_items
   df = float(n_seeds - 1) if by_seeds else df_items
@@ -172,7 +182,7 @@ def estimate(terms: Terms, *, rate: bool = False) -> Estimate:
     noise='seeds' if by_seeds else 'items only',
     n_items=n_items,
     n_seeds=n_seeds,
-    n_clusters=cells.n_units,
+    n_units=cells.n_units,
     unit=cells.unit,
     se_items=se_items,
     se_seeds=se_seeds,
@@ -195,7 +205,9 @@ def by_cluster(terms: Terms) -> dict[str, Estimate]:
   for name in sorted(set.intersection(*names)):
     parts = [(c, s.select(s.clusters == name)) for c, s in terms]
     if len({tuple(np.unique(s.seeds)) for _, s in parts}) == 1:
-      found[name] = estimate(parts)
+      inside = estimate(parts)
+      note = None if inside.note is None else _without_cluster(inside.note)
+      found[name] = dataclasses.replace(inside, note=note)
   return found
 
 
@@ -213,10 +225,7 @@ def perplexity(
     resamples: Bootstrap resamples.
     seed: Of the bootstrap's generator; the result is a function of it.
   """
-  documents = dataclasses.replace(
-    scores, clusters=np.full(len(scores), 'document')
-  )
-  logs = mean(documents)
+  logs = mean(_unclustered(scores))
   draws = bootstrap_log_perplexity(scores, resamples=resamples, seed=seed)
   low, high = np.quantile(
     draws, [intervals.ALPHA / 2, 1 - intervals.ALPHA / 2]
@@ -237,7 +246,30 @@ def perplexity(
     interval_both=_exp(logs.interval_both),
     sd_seed=None,
     per_seed={k: math.exp(v) for k, v in logs.per_seed.items()},
-    note=logs.note and logs.note.replace('item noise', 'document noise'),
+    note=_of_documents(logs.note),
+  )
+
+
+def perplexity_ratio(
+  arm: measures.Scores, reference: measures.Scores
+) -> Estimate:
+  """perplexity(arm) / perplexity(reference), paired by document.
+
+  Estimated as a difference of logs with the documents as units; `mean` and
+  intervals are ratios, standard errors stay on the log scale.
+  """
+  check_paired(arm, reference)
+  arm, reference = (_unclustered(s) for s in (arm, reference))
+  logs = estimate([(1.0, arm), (-1.0, reference)])
+  return dataclasses.replace(
+    logs,
+    mean=math.exp(logs.mean),
+    interval=_exp(logs.interval),
+    unit='document',
+    interval_items=_exp(logs.interval_items),
+    interval_both=_exp(logs.interval_both),
+    per_seed={k: math.exp(v) for k, v in logs.per_seed.items()},
+    note=_of_documents(logs.note),
   )
 
 
@@ -257,6 +289,22 @@ def bootstrap_log_perplexity(
   return total / len(seeds)
 
 
+def _unclustered(scores: measures.Scores) -> measures.Scores:
+  """Makes every document its own unit of resampling."""
+  return dataclasses.replace(scores, clusters=np.full(len(scores), 'document'))
+
+
+def _without_cluster(note: str) -> str | None:
+  """Drops what is said of clusters where that is plain anyway."""
+  kept = [part for part in note.split('; ') if part != _ONE_CLUSTER]
+  return '; '.join(kept) or None
+
+
+def _of_documents(note: str | None) -> str | None:
+  kept = _without_cluster(note) if note else None
+  return kept and kept.replace('item', 'document')
+
+
 def _exp(interval: Interval | None) -> Interval | None:
   return interval and (math.exp(interval[0]), math.exp(interval[1]))
 
@@ -270,10 +318,5 @@ def _note(cells: _cells.Cells, n_seeds: int, se: float | None) -> str | None:
   elif se == 0:
     notes.append('no variation at all between the units')
   if cells.unit == 'item':
-    notes.append('all items are in one cluster: nothing about other clusters')
+    notes.append(_ONE_CLUSTER)
   return '; '.join(notes) or None
-
-
-def summary_of(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-  """Estimates by name, as JSON."""
-  return {name: e.to_json() for name, e in estimates.items()}
