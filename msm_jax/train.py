@@ -1,0 +1,70 @@
+"""Trains one run: its phases, in order, from its last checkpoint.
+
+    python -m msm_jax.train --config=configs/x.py:arm=msm,seed=0 --workdir=DIR
+
+Run the same command again after any interruption and it continues exactly.
+Exit codes: 0 finished; 75 stopped by SIGTERM after saving, run again; 1 a
+config, data or disk error, explained on the last lines.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+from absl import app
+from absl import flags
+from ml_collections import config_flags
+
+from msm_jax import log
+from msm_jax import schema
+from msm_jax import storage
+from msm_jax import training
+from msm_jax.log import logger
+
+_CONFIG = config_flags.DEFINE_config_file('config', help_string='The run.')
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Where checkpoints and metrics go.', required=True
+)
+RESULT_NAME = 'result.json'
+
+
+def main(argv: list[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unexpected arguments: {argv[1:]}')
+  workdir = pathlib.Path(_WORKDIR.value)
+  started = time.monotonic()
+  try:
+    config = training.load(_CONFIG.value)
+    result = training.train(config, workdir)
+  except (
+    schema.ConfigError,
+    storage.CorruptError,
+    storage.NotPublishedError,
+    training.CheckpointError,
+    training.TrainingDivergedError,
+  ) as e:
+    logger.error('%s', e)
+    sys.exit(1)
+  storage.write_atomic(
+    workdir / RESULT_NAME,
+    json.dumps(
+      {
+        'updates': result.step,
+        'tokens': result.tokens,
+        'params_sha256': result.params_sha256,
+        'seconds': time.monotonic() - started,
+      }
+    ),
+  )
+  logger.info(
+    'finished: %d updates, %s tokens, parameters sha256 %s…',
+    result.step,
+    f'{result.tokens:,}',
+    result.params_sha256[:16],
+  )
+
+
+if __name__ == '__main__':
+  log.configure()
+  app.run(main)

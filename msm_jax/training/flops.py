@@ -1,0 +1,39 @@
+"""Model FLOPs and the peak of a device, for model-FLOPs utilisation."""
+
+from msm_jax import models
+
+# Dense bf16 peak FLOP/s of one jax device, from the vendors' data sheets.
+# (A v4, v5p or v6e chip is one device.)
+_PEAK_BF16 = {
+  'TPU v4': 275e12,
+  'TPU v5 lite': 197e12,
+  'TPU v5e': 197e12,
+  'TPU v5': 459e12,
+  'TPU v5p': 459e12,
+  'TPU v6 lite': 918e12,
+  'TPU v6e': 918e12,
+  'NVIDIA A100-SXM4-40GB': 312e12,
+  'NVIDIA A100-SXM4-80GB': 312e12,
+  'NVIDIA H100 80GB HBM3': 989e12,
+  'NVIDIA H200': 989e12,
+}
+
+
+def flops_per_token(model: models.Model, seq_len: int) -> float:
+  """Returns training FLOPs of a token: 6 per weight, plus causal attention.
+
+  PaLM, arXiv 2204.02311, appendix B, with attention counted as causal: each
+  query meets on average half of the sequence. An untied embedding is a lookup
+  and does not count; packed documents, which attend less, are not credited.
+  """
+  c = model.config
+  n_matmul = model.n_params()
+  if not c.tied_embeddings:
+    n_matmul -= c.vocab_size * c.d_model
+  attention = 12 * c.n_layers * c.n_heads * c.head_dim * seq_len / 2
+  return 6 * n_matmul + attention
+
+
+def peak_flops(device_kind: str) -> float | None:
+  """Returns peak bf16 FLOP/s of a device, or None if it is not known."""
+  return _PEAK_BF16.get(device_kind)

@@ -1,0 +1,422 @@
+"""The training loop: phases of updates over `batch(step)`, resumable."""
+
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import hashlib
+import math
+import pathlib
+import time
+
+import jax
+import ml_collections
+import numpy as np
+
+from msm_jax import data
+from msm_jax import models
+from msm_jax import progress
+from msm_jax import schema
+from msm_jax import tokenizers
+from msm_jax.data.prefetch import Prefetcher
+from msm_jax.log import logger
+from msm_jax.training import checkpoints as checkpoints_lib
+from msm_jax.training import environment
+from msm_jax.training import flops
+from msm_jax.training import guard
+from msm_jax.training import identity as identity_lib
+from msm_jax.training import metrics as metrics_lib
+from msm_jax.training import optimizer
+from msm_jax.training import phases
+from msm_jax.training import preemption
+from msm_jax.training import programs as programs_lib
+from msm_jax.training import step as step_lib
+from msm_jax.training.config import InitFrom
+from msm_jax.training.config import RunConfig
+
+_PREFETCH = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """What a finished run reports.
+
+  Attributes:
+    step: Updates done.
+    tokens: Tokens trained on, padding not counted, over all updates.
+    params_sha256: Of all parameters, in a fixed order: equal if and only if
+      they are bitwise equal.
+  """
+
+  step: int
+  tokens: int
+  params_sha256: str
+
+
+def params_sha256(params: models.Params) -> str:
+  """Returns the SHA-256 of all parameters, as 64 hex digits."""
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    array = np.asarray(leaf)
+    digest.update(f'{jax.tree_util.keystr(path)}{array.dtype}'.encode())
+    digest.update(str(array.shape).encode() + array.tobytes())
+  return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pending:
+  """An update that was dispatched and whose metrics are not yet read."""
+
+  step: int
+  plan: phases.Plan
+  update: int
+  learning_rate: float
+  metrics: step_lib.Metrics
+
+
+class Trainer:
+  """One run in one workdir."""
+
+  def __init__(self, config: RunConfig, workdir: pathlib.Path):
+    """Checks everything that can be checked before the first update.
+
+    Raises:
+      ConfigError: For a config that cannot be run.
+      MismatchError: If the workdir belongs to another run.
+    """
+    self._config, self._workdir = config, workdir
+    self._model = models.Model(config.model)
+    self._mesh = step_lib.make_mesh()
+    tokenizer = tokenizers.load_tokenizer(config.tokenizer)
+    _check_vocabulary(tokenizer, config)
+    self._mixtures = [
+      data.mixture_for_phase(_as_config_dict(config), i)
+      for i in range(len(config.phases))
+    ]
+    parent = None
+    if config.init_from is not None:
+      parent = _parent_meta(config.init_from)
+    self._plans = phases.plan(config, parent.schedule_position if parent else 0)
+    self._identity = identity_lib.of_run(
+      config,
+      tokenizer=tokenizer.fingerprint,
+      sources={
+        name: source
+        for mixture in self._mixtures
+        for name, source in mixture.describe()['sources'].items()
+      },
+      init=parent.identity if parent else None,
+    )
+    identity_lib.claim_workdir(workdir, self._identity)
+    self._guard = guard.LossGuard(config.max_loss_jump)
+    self._flops_per_update = [
+      flops.flops_per_token(self._model, p.phase.seq_len)
+      * p.phase.tokens_per_update
+      for p in self._plans
+    ]
+    self._warmed: Prefetcher[step_lib.Batch] | None = None
+    self._tokens_seen = 0
+    self._last_finished = time.monotonic()
+    self._last_metrics: dict[str, float] = {}
+
+  @property
+  def total_updates(self) -> int:
+    return self._plans[-1].stop
+
+  def train(self) -> Result:
+    """Trains to the end, from wherever the workdir's checkpoints stand.
+
+    Raises:
+      Preempted: After SIGTERM, once a checkpoint is on disk.
+      TrainingDivergedError: On a loss that is not finite or explodes.
+      CheckpointError: If a checkpoint cannot be written.
+    """
+    for plan, mixture in zip(self._plans, self._mixtures, strict=True):
+      logger.info('phase %s:\n%s', plan.phase.name, mixture.report())
+    logger.info(
+      '%s parameters; phases:\n%s',
+      f'{self._model.n_params():,}',
+      phases.table(self._plans),
+    )
+    with contextlib.ExitStack() as stack:
+      self._stack = stack
+      self._checkpoints = stack.enter_context(
+        contextlib.closing(
+          checkpoints_lib.Checkpoints(
+            self._workdir / 'checkpoints',
+            keep=self._config.checkpoint.keep,
+            always_keep=[p.stop for p in self._plans],
+          )
+        )
+      )
+      self._listener = stack.enter_context(preemption.Listener())
+      self._programs = programs_lib.Programs(self._model, self._mesh)
+      stack.callback(self._programs.close)
+      step, state = self._restore_or_init()
+      self._writer = stack.enter_context(
+        contextlib.closing(self._open_writer(step))
+      )
+      self._progress = stack.enter_context(
+        progress.Progress(
+          self._workdir.name,
+          self._total_tokens(),
+          'tokens',
+          done=self._planned_tokens(step),
+        )
+      )
+      for plan in self._plans:
+        if step < plan.stop:
+          state = self._run_phase(plan, step - plan.start, state)
+          step = plan.stop
+      return Result(step, self._tokens_seen, params_sha256(state.params))
+
+  def _total_tokens(self) -> int:
+    return sum(p.phase.n_tokens for p in self._plans)
+
+  def _planned_tokens(self, step: int) -> int:
+    return sum(
+      (min(max(step, p.start), p.stop) - p.start) * p.phase.tokens_per_update
+      for p in self._plans
+    )
+
+  def _open_writer(self, step: int) -> metrics_lib.MetricsWriter:
+    wandb_config = self._identity.config if self._config.log_wandb else None
+    return metrics_lib.MetricsWriter(
+      self._workdir, resume_step=step, wandb_config=wandb_config
+    )
+
+  def _restore_or_init(self) -> tuple[int, step_lib.TrainState]:
+    # Where the state comes from, in this order:
+    # 1. this workdir's latest checkpoint, if there is one;
+    # 2. else the end of a phase of the run that `init_from` names: parameters,
+    #    and also moments if the first phase carries them;
+    # 3. else a random initialisation from the seed.
+    sharding = step_lib.state_sharding(self._mesh)
+    step = self._checkpoints.latest()
+    if step is not None:
+      meta = self._checkpoints.meta(step)
+      identity_lib.check_same(
+        self._identity,
+        meta.config,
+        meta.fingerprints,
+        f'the checkpoint {self._workdir}/checkpoints/{step}',
+      )
+      identity_lib.warn_about_environment(meta.environment)
+      self._tokens_seen = int(meta.metrics['tokens_seen'])
+      self._last_metrics = dict(meta.metrics)
+      logger.info('continuing from the checkpoint of step %d', step)
+      return step, self._checkpoints.state(step, self._model, sharding)
+    if (init := self._config.init_from) is not None:
+      with contextlib.closing(_open_parent(init)) as parent:
+        at = parent.phase_end(init.phase)
+        state = parent.state(at, self._model, sharding)
+      logger.info(
+        'starting from %s at the end of phase %s', init.workdir, init.phase
+      )
+    else:
+      key = jax.random.key(self._config.seed)
+      init_fn = jax.jit(self._model.init, out_shardings=sharding)
+      params = init_fn(key)
+      moments = jax.jit(optimizer.init, out_shardings=sharding)(params)
+      state = step_lib.TrainState(params, moments)
+    return 0, state
+
+  def _loader(
+    self, plan: phases.Plan, first: int
+  ) -> Prefetcher[step_lib.Batch]:
+    mixture = self._mixtures[plan.index]
+    sharding = step_lib.batch_sharding(self._mesh)
+
+    def batch(update: int) -> step_lib.Batch:
+      rows = mixture.batch(update)
+      return {
+        k: jax.device_put(rows[k], sharding) for k in step_lib.BATCH_DTYPES
+      }
+
+    updates = plan.stop - plan.start
+    return data.prefetch(batch, first, updates, depth=_PREFETCH)
+
+  def _key(self, plan: phases.Plan) -> step_lib.StepKey:
+    return step_lib.StepKey.of(plan.phase, self._config.loss_chunk)
+
+  def _warm_next(self, plan: phases.Plan) -> None:
+    """Compiles the next phase's step and fills its loader, meanwhile."""
+    if plan.index + 1 < len(self._plans):
+      following = self._plans[plan.index + 1]
+      self._programs.request(self._key(following))
+      self._warmed = self._loader(following, 0)
+      self._stack.callback(self._warmed.close)
+
+  def _take_loader(
+    self, plan: phases.Plan, first: int
+  ) -> Prefetcher[step_lib.Batch]:
+    warmed, self._warmed = self._warmed, None
+    if warmed is not None and first == 0:
+      return warmed
+    return self._loader(plan, first)
+
+  def _run_phase(
+    self, plan: phases.Plan, first: int, state: step_lib.TrainState
+  ) -> step_lib.TrainState:
+    """Runs the updates of a phase from number `first` on."""
+    self._guard.new_phase()
+    if first == 0:
+      state = phases.enter(plan.phase, state)
+    program = self._programs.get(self._key(plan))
+    pending: _Pending | None = None
+    self._last_finished = time.monotonic()
+    with contextlib.closing(self._take_loader(plan, first)) as batches:
+      for update, batch in enumerate(batches, first):
+        learning_rate = plan.learning_rate(update)
+        state, metrics = program(state, batch, learning_rate)
+        # The metrics of the update before this one are read only now, so that
+        # the device never waits for the host.
+        if pending is not None:
+          self._finish(pending)
+        step = plan.start + update + 1
+        pending = _Pending(step, plan, update, float(learning_rate), metrics)
+        if update == first:
+          self._warm_next(plan)
+        if self._must_save(plan, step):
+          self._finish(pending)
+          pending = None
+          self._save(plan, step, state)
+    return state
+
+  def _must_save(self, plan: phases.Plan, step: int) -> bool:
+    return (
+      step == plan.stop
+      or step % self._config.checkpoint.every == 0
+      or self._listener.requested
+    )
+
+  def _save(
+    self, plan: phases.Plan, step: int, state: step_lib.TrainState
+  ) -> None:
+    update = step - plan.start
+    self._writer.flush()  # A checkpoint never knows more than the log.
+    self._checkpoints.save(
+      state,
+      checkpoints_lib.Meta(
+        step=step,
+        phase=plan.phase.name,
+        phase_update=update,
+        phase_ended=step == plan.stop,
+        schedule_position=plan.schedule_offset + update,
+        config=self._identity.config,
+        fingerprints=self._identity.fingerprints,
+        environment=environment.describe(),
+        metrics=self._last_metrics,
+      ),
+    )
+    if self._listener.requested:
+      self._checkpoints.wait()
+      logger.info('SIGTERM: saved at step %d; run again to continue', step)
+      raise preemption.Preempted(step)
+
+  def _finish(self, pending: _Pending) -> None:
+    """Reads an update's metrics, checks them, and writes its record."""
+    plan, update, metrics = pending.plan, pending.update, pending.metrics
+    loss, grad_norm = float(metrics.loss), float(metrics.grad_norm)
+    if problem := self._guard.problem(loss, grad_norm):
+      raise guard.TrainingDivergedError(self._explain(pending, problem))
+    mixture = self._mixtures[plan.index]
+    counts = mixture.counts(update)
+    self._tokens_seen += sum(tokens for tokens, _ in counts.values())
+    now = time.monotonic()
+    seconds, self._last_finished = now - self._last_finished, now
+    peak = flops.peak_flops(self._mesh.devices.flat[0].device_kind)
+    rate = self._flops_per_update[plan.index] / max(seconds, 1e-9)
+    record = {
+      'step': pending.step,
+      'phase': plan.phase.name,
+      'update': update + 1,
+      'loss': loss,
+      'perplexity': math.exp(min(loss, 50.0)),
+      'log_z_squared': float(metrics.log_z_squared),
+      'grad_norm': grad_norm,
+      'learning_rate': pending.learning_rate,
+      'tokens': {name: t for name, (t, _) in counts.items()},
+      'loss_tokens': {name: t for name, (_, t) in counts.items()},
+      'source_loss': _loss_by_source(mixture.source_of(update), metrics),
+      'tokens_seen': self._tokens_seen,
+      'tokens_per_second': plan.phase.tokens_per_update / max(seconds, 1e-9),
+      'mfu': rate / (peak * self._mesh.size) if peak else None,
+    }
+    self._writer.write(record)
+    self._last_metrics = {'loss': loss, 'tokens_seen': self._tokens_seen}
+    note = f'{plan.phase.name} {update + 1}/{plan.stop - plan.start}'
+    self._progress.advance(
+      plan.phase.tokens_per_update, f'{note} loss {loss:.3f}'
+    )
+
+  def _explain(self, pending: _Pending, problem: str) -> str:
+    """Says where a bad update came from and what is still good."""
+    rows = self._mixtures[pending.plan.index].origins(pending.update)
+    origin = [
+      f'  row {r}: {row.source}[{row.sequence}] documents '
+      + ', '.join(document for _, document, _ in row.segments)
+      for r, row in enumerate(rows)
+    ]
+    self._checkpoints.wait()
+    good = self._checkpoints.latest()
+    return (
+      f'step {pending.step} (phase {pending.plan.phase.name}, update '
+      f'{pending.update + 1}): {problem}. The last good checkpoint is '
+      f'{"step " + str(good) if good is not None else "none"} in '
+      f'{self._workdir}/checkpoints. The batch held:\n' + '\n'.join(origin)
+    )
+
+
+def _as_config_dict(config):
+  raw = dataclasses.asdict(config)
+  raw['phases'] = tuple(ml_collections.ConfigDict(p) for p in raw['phases'])
+  return ml_collections.ConfigDict(raw)
+
+
+def _loss_by_source(
+  sources: Sequence[str], metrics: step_lib.Metrics
+) -> dict[str, float]:
+  """Returns Σ loss / Σ weight over the rows of each source."""
+  loss, weight = np.asarray(metrics.row_loss), np.asarray(metrics.row_weight)
+  names = np.asarray(sources)
+  return {
+    str(name): float(loss[names == name].sum())
+    / max(float(weight[names == name].sum()), 1e-8)
+    for name in np.unique(names)
+  }
+
+
+def _check_vocabulary(
+  tokenizer: tokenizers.Tokenizer, config: RunConfig
+) -> None:
+  if tokenizer.vocab_size > config.model.vocab_size:
+    raise schema.ConfigError(
+      f'model.vocab_size: {config.model.vocab_size} is smaller than the '
+      f'{tokenizer.vocab_size} ids of the tokenizer {config.tokenizer}'
+    )
+
+
+def _open_parent(init: InitFrom) -> checkpoints_lib.Checkpoints:
+  return checkpoints_lib.Checkpoints(
+    pathlib.Path(init.workdir) / 'checkpoints', read_only=True
+  )
+
+
+def _parent_meta(init: InitFrom) -> checkpoints_lib.Meta:
+  with contextlib.closing(_open_parent(init)) as parent:
+    return parent.meta(parent.phase_end(init.phase))
+
+
+def train(config: RunConfig, workdir: pathlib.Path | str) -> Result:
+  """Trains a run to its end, continuing from the workdir's last checkpoint.
+
+  Args:
+    config: The run.
+    workdir: Where its checkpoints and metrics are, or will be.
+
+  Returns:
+    The number of updates and tokens, and the fingerprint of the parameters.
+  """
+  workdir = pathlib.Path(workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  return Trainer(config, workdir).train()

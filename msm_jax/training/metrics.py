@@ -1,0 +1,125 @@
+"""The metrics writer: JSONL always, TensorBoard, and W&B if asked for.
+
+One record per update. On a resume the log is cut back to the checkpoint's step
+first, so it has neither gaps nor duplicates however the run was interrupted.
+"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import tensorboardX
+
+from msm_jax import storage
+from msm_jax.log import logger
+
+FILE_NAME = 'metrics.jsonl'
+
+
+def flatten(record: dict[str, Any], prefix: str = '') -> dict[str, float]:
+  """Returns the numbers of a nested record, keys joined with `/`."""
+  flat: dict[str, float] = {}
+  for key, value in record.items():
+    if isinstance(value, dict):
+      flat |= flatten(value, f'{prefix}{key}/')
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+      flat[prefix + key] = float(value)
+  return flat
+
+
+def _cut_back(path: pathlib.Path, step: int) -> None:
+  """Drops records after `step`, and a last line that was cut short."""
+  if not path.exists():
+    if step:
+      raise ValueError(
+        f'{path}: is missing, but the checkpoint is at step {step}; '
+        'the metrics of a run belong to it: restore the file, or start over'
+      )
+    return
+  kept = []
+  for line in path.read_bytes().splitlines():
+    try:
+      record = json.loads(line)
+    except ValueError:
+      break  # A killed writer's last line; all that follows is not there.
+    if record['step'] > step:
+      break
+    kept.append(line + b'\n')
+  if len(kept) != step:
+    raise ValueError(
+      f'{path}: has {len(kept)} whole records up to step {step}; '
+      'expected one per update. Was the file edited? Start over in a new '
+      'workdir'
+    )
+  storage.write_atomic(path, b''.join(kept))
+
+
+class MetricsWriter:
+  """Writes records `{'step': int, …}`, in order, one per update."""
+
+  def __init__(
+    self,
+    workdir: pathlib.Path | str,
+    *,
+    resume_step: int,
+    wandb_config: dict[str, Any] | None = None,
+  ):
+    """Opens the log of a run.
+
+    Args:
+      workdir: Of the run.
+      resume_step: Updates already done; later records are dropped.
+      wandb_config: The config to send to Weights & Biases, or None not to use
+        it. A failure of W&B is logged and never stops a run.
+    """
+    workdir = pathlib.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    path = workdir / FILE_NAME
+    _cut_back(path, resume_step)
+    self._file = open(path, 'a', encoding='utf-8')  # noqa: SIM115
+    self._board = tensorboardX.SummaryWriter(
+      str(workdir / 'tensorboard'), purge_step=resume_step + 1, flush_secs=30
+    )
+    self._wandb = _start_wandb(workdir, wandb_config)
+
+  def write(self, record: dict[str, Any]) -> None:
+    self._file.write(json.dumps(record, allow_nan=False) + '\n')
+    step = record['step']
+    flat = flatten({k: v for k, v in record.items() if k != 'step'})
+    for key, value in flat.items():
+      self._board.add_scalar(key, value, step)
+    if self._wandb is not None:
+      try:
+        self._wandb.log(flat, step=step)
+      except Exception as e:
+        logger.warning('W&B failed (%r); the run goes on without it', e)
+        self._wandb = None
+
+  def flush(self) -> None:
+    """Puts all records on disk; called before a checkpoint is written."""
+    self._file.flush()
+    os.fsync(self._file.fileno())
+
+  def close(self) -> None:
+    self.flush()
+    self._file.close()
+    self._board.close()
+    if self._wandb is not None:
+      self._wandb.finish()
+
+
+def _start_wandb(
+  workdir: pathlib.Path, config: dict[str, Any] | None
+) -> Any | None:
+  if config is None:
+    return None
+  try:
+    import wandb  # An optional extra.
+
+    return wandb.init(
+      project='msm_jax', name=workdir.name, dir=str(workdir), config=config
+    )
+  except Exception as e:
+    logger.warning('W&B could not be started (%r); running without it', e)
+    return None
