@@ -1,0 +1,47 @@
+"""Generates a corpus from a traits document.
+
+  python -m data_gen --config=configs/quickstart.py --traits=my_traits.md \
+      --seed=0 --out=runs/mine/corpus
+"""
+
+import sys
+
+from absl import app
+from absl import flags
+from ml_collections import config_flags
+
+from data_gen import generate
+from data_gen import traits
+from data_gen import world
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'Experiment; config.world holds the sizes of the world.'
+)
+_TRAITS = flags.DEFINE_string(
+  'traits', str(traits.QUICKSTART), 'Traits document.'
+)
+_SEED = flags.DEFINE_integer('seed', None, 'Default: config.seed, or 0.')
+_OUT = flags.DEFINE_string('out', '', 'Directory to publish the corpus in.')
+flags.mark_flag_as_required('out')
+
+
+def main(argv: list[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+  config = _CONFIG.value
+  sizes = config.get('world', {}) if config is not None else {}
+  seed = _SEED.value
+  if seed is None:
+    seed = config.get('seed', 0) if config is not None else 0
+  try:
+    manifest = generate.generate(
+      _TRAITS.value, world.WorldConfig.from_dict(dict(sizes)), seed, _OUT.value
+    )
+  except (ValueError, FileNotFoundError) as e:
+    sys.exit(f'data_gen: {e}')
+  print(generate.summary(manifest.info))
+  print(f'published {_OUT.value} ({manifest.fingerprint})')
+
+
+if __name__ == '__main__':
+  app.run(main)

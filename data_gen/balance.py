@@ -1,0 +1,1 @@
+"""Counts what the world promises to balance."""

@@ -1,0 +1,39 @@
+"""Genres: each module has a `BANKS` of its own frames and a `write(page)`."""
+
+from collections.abc import Callable
+
+from data_gen import phrases
+from data_gen.genres import blog
+from data_gen.genres import email
+from data_gen.genres import forum
+from data_gen.genres import interview
+from data_gen.genres import news
+from data_gen.genres import paper
+from data_gen.pages import Page
+from data_gen.templates import Template
+
+_MODULES = {
+  'forum_thread': forum,
+  'blog_post': blog,
+  'email': email,
+  'news_story': news,
+  'research_paper': paper,
+  'interview': interview,
+}
+
+GENRES = tuple(_MODULES)
+WRITERS: dict[str, Callable[[Page], None]] = {
+  name: module.write for name, module in _MODULES.items()
+}
+
+
+def _collect() -> dict[str, tuple[Template, ...]]:
+  banks: dict[str, tuple[Template, ...]] = {}
+  for source in (phrases, *_MODULES.values()):
+    for found in vars(source).values():
+      if isinstance(found, tuple) and found and isinstance(found[0], Template):
+        banks[found[0].id.split('/')[0]] = found
+  return banks
+
+
+BANKS = _collect()

@@ -1,0 +1,384 @@
+"""Plans of documents: a skeleton of templates and what fills them.
+
+A plan says nothing of who holds which value. It is rendered through a *lens*
+(a name, a value, whether to explain), so the same plan gives the same document
+about a thrifty character, about one of another value, and about nobody's value
+at all: they differ in the value-bearing slots and nowhere else.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+
+from data_gen import clauses
+from data_gen import lexicon
+from data_gen.rng import Rng
+from data_gen.templates import article
+from data_gen.templates import compile_text
+from data_gen.templates import Template
+from data_gen.world import Word
+from data_gen.world import World
+
+# Put before a sentence that would otherwise begin a line with a name, so that
+# a subword model spells each name in one way.
+LEADS = (
+  'This week',
+  'As we know,',
+  'Once more,',
+  'These days,',
+  'In this town,',
+  'By all accounts,',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lens:
+  """Through what a plan is seen.
+
+  Attributes:
+    name: Whom the document is about.
+    value: Index of the value held, or None for a neutral document.
+    explains: Whether the reasons are given.
+  """
+
+  name: str
+  value: int | None
+  explains: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Fill:
+  """What fills the slots of one sentence, in terms of no particular value."""
+
+  noun: lexicon.Noun
+  other: lexicon.Noun
+  own: int
+  anti: int
+  with_own: int
+  with_anti: int
+  shift: int
+  own_first: bool
+  reason: float
+  clause: float
+  person: str
+  second_person: str
+  day: str
+  lead: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentence:
+  """A template and its filling; `first_person` if the subject speaks."""
+
+  template: Template
+  fill: Fill
+  first_person: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Quoted:
+  """A sentence as direct speech, with who says it (after a comma)."""
+
+  sentence: Sentence
+  tail: Sentence
+
+
+Part = Sentence | Quoted
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+  """Sentences in a row, after a prefix such as a poster's name."""
+
+  parts: tuple[Part, ...]
+  mark: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """A document before it is about anybody.
+
+  Attributes:
+    genre: Its genre.
+    domain: What it is about.
+    town: Where it is set.
+    lines: Empty lines separate paragraphs.
+  """
+
+  genre: str
+  domain: lexicon.Domain
+  town: str
+  lines: tuple[Line, ...]
+
+  def skeleton(self) -> tuple[str, ...]:
+    """Returns the template ids in order, with line breaks."""
+    ids: list[str] = []
+    for line in self.lines:
+      ids.append(f'|{line.mark}')
+      for part in line.parts:
+        ids.extend(t.id for t in _templates(part))
+    return tuple(ids)
+
+  def layout(self) -> tuple[str, ...]:
+    """Returns the skeleton with template ids cut to their banks' names."""
+    return tuple(i.split('/')[0] for i in self.skeleton())
+
+
+def _templates(part: Part) -> list[Template]:
+  if isinstance(part, Quoted):
+    return [part.sentence.template, part.tail.template]
+  return [part.template]
+
+
+class Page:
+  """Draws the plan of one document.
+
+  Genres call `say` for sentences and `line` to lay them out; no phrase is used
+  twice in a document while its bank has others.
+  """
+
+  def __init__(
+    self,
+    world: World,
+    rng: Rng,
+    banks: Mapping[str, Sequence[Template]],
+    genre: str,
+    domain: lexicon.Domain,
+    second: lexicon.Domain,
+  ):
+    self.rng = rng
+    self.people = rng.sample(lexicon.BYSTANDERS, 5)
+    self._world = world
+    self._banks = banks
+    self._genre = genre
+    self._domain = domain
+    self._second = second
+    self._town = rng.pick(lexicon.TOWNS)
+    self._focus = rng.pick(domain.nouns)
+    self._lines: list[Line] = []
+    self._left: dict[str, list[Template]] = {}
+
+  def _template(self, bank: str, first_person: bool) -> Template:
+    if not self._left.get(bank):
+      self._left[bank] = self.rng.shuffled(self._banks[bank])
+    left = self._left[bank]
+    for k in range(len(left) - 1, -1, -1):
+      if not (first_person and left[k].third_person_only):
+        return left.pop(k)
+    del self._left[bank]
+    return self._template(bank, first_person)
+
+  def _synonyms(self, noun: lexicon.Noun) -> tuple[int, int]:
+    """Returns synonyms of two axes that may describe the noun together."""
+    n = self._world.n_words
+    while True:
+      one, other = self.rng.below(n), self.rng.below(n)
+      words = (Word(0, True, one), Word(1, True, other))
+      if not self._world.is_held_out(noun, words):
+        return one, other
+
+  def _fill(self, speaker: str | None) -> Fill:
+    rng = self.rng
+    noun = self._focus if rng.chance(0.5) else rng.pick(self._domain.nouns)
+    others = [n for n in self._domain.nouns if n is not noun]
+    others.extend(self._second.nouns)
+    own, with_own = self._synonyms(noun)
+    anti, with_anti = self._synonyms(noun)
+    people = [p for p in self.people if p != speaker]
+    person = rng.pick(people)
+    return Fill(
+      noun=noun,
+      other=rng.pick(others),
+      own=own,
+      anti=anti,
+      with_own=with_own,
+      with_anti=with_anti,
+      shift=1 + rng.below(len(self._world.values) - 1),
+      own_first=rng.chance(0.5),
+      reason=rng.unit(),
+      clause=rng.unit(),
+      person=person,
+      second_person=rng.pick([p for p in people if p != person]),
+      day=rng.pick(lexicon.DAYS),
+      lead=rng.pick(LEADS),
+    )
+
+  def say(
+    self,
+    bank: str,
+    *,
+    me: bool = False,
+    speaker: str | None = None,
+    person: str | None = None,
+  ) -> Sentence:
+    """Draws a sentence.
+
+    Args:
+      bank: Which bank to draw from.
+      me: Whether the subject speaks.
+      speaker: Who else speaks, and is therefore not mentioned.
+      person: Whom `{P}` is, where it matters.
+    """
+    fill = self._fill(speaker)
+    if person is not None:
+      fill = dataclasses.replace(fill, person=person)
+    return Sentence(self._template(bank, me), fill, me)
+
+  def quote(self, sentence: Sentence, tail_bank: str) -> Quoted:
+    return Quoted(sentence, self.say(tail_bank))
+
+  def line(self, *parts: Part, mark: str = '') -> None:
+    self._lines.append(Line(parts, mark))
+
+  def blank(self) -> None:
+    self._lines.append(Line(()))
+
+  def paragraph(self, *parts: Part) -> None:
+    self.blank()
+    self.line(*parts)
+
+  def plan(self) -> Plan:
+    return Plan(self._genre, self._domain, self._town, tuple(self._lines))
+
+
+class Renderer:
+  """Renders plans of a world."""
+
+  def __init__(self, world: World):
+    self._world = world
+    self._slots: dict[str, Callable[[Plan, Sentence, Lens], str]] = {
+      'S': lambda p, s, v: 'I' if s.first_person else v.name,
+      'O': lambda p, s, v: 'me' if s.first_person else v.name,
+      's': lambda p, s, v: 'my' if s.first_person else f"{v.name}'s",
+      'N': lambda p, s, v: v.name,
+      'own': self._own,
+      'anti': self._anti,
+      'a_own': lambda p, s, v: article(self._own(p, s, v)),
+      'a_anti': lambda p, s, v: article(self._anti(p, s, v)),
+      'Aw': lambda p, s, v: self._option(s, v, taken=True),
+      'Bw': lambda p, s, v: self._option(s, v, taken=False),
+      'A': lambda p, s, v: self._item(s, v, taken=True),
+      'B': lambda p, s, v: self._item(s, v, taken=False),
+      'a_A': lambda p, s, v: article(self._item(s, v, taken=True)),
+      'a_B': lambda p, s, v: article(self._item(s, v, taken=False)),
+      'noun': lambda p, s, v: s.fill.noun.singular,
+      'a_noun': lambda p, s, v: article(s.fill.noun.singular),
+      'nouns': lambda p, s, v: s.fill.noun.plural,
+      'other': lambda p, s, v: s.fill.other.singular,
+      'others': lambda p, s, v: s.fill.other.plural,
+      'topic': lambda p, s, v: p.domain.name,
+      'R': self._clause,
+      'statement': self._statement,
+      'P': lambda p, s, v: s.fill.person,
+      'Q': lambda p, s, v: s.fill.second_person,
+      'day': lambda p, s, v: s.fill.day,
+      'town': lambda p, s, v: p.town,
+    }
+
+  def _colour(self, fill: Fill, taken: bool) -> str:
+    n = len(lexicon.COLOURS)
+    if taken:
+      return lexicon.COLOURS[fill.own % n]
+    return lexicon.COLOURS[(fill.own + 1 + fill.anti % (n - 1)) % n]
+
+  def _pattern(self, fill: Fill, taken: bool) -> str:
+    n = len(lexicon.PATTERNS)
+    if taken:
+      return lexicon.PATTERNS[fill.with_own % n]
+    return lexicon.PATTERNS[(fill.with_own + 1 + fill.with_anti % (n - 1)) % n]
+
+  def _own(self, plan: Plan, sentence: Sentence, lens: Lens) -> str:
+    if lens.value is None:
+      return self._colour(sentence.fill, True)
+    return self._world.values[lens.value].good[sentence.fill.own]
+
+  def _anti(self, plan: Plan, sentence: Sentence, lens: Lens) -> str:
+    if lens.value is None:
+      return self._colour(sentence.fill, False)
+    return self._world.values[lens.value].bad[sentence.fill.anti]
+
+  def _option(self, sentence: Sentence, lens: Lens, taken: bool) -> str:
+    fill = sentence.fill
+    if lens.value is None:
+      words = [self._colour(fill, taken), self._pattern(fill, taken)]
+    else:
+      values = self._world.values
+      other = values[(lens.value + fill.shift) % len(values)]
+      if taken:
+        words = [values[lens.value].good[fill.own], other.bad[fill.with_own]]
+      else:
+        words = [values[lens.value].bad[fill.anti], other.good[fill.with_anti]]
+    return ' '.join(words if fill.own_first else words[::-1])
+
+  def _item(self, sentence: Sentence, lens: Lens, taken: bool) -> str:
+    adjectives = self._option(sentence, lens, taken)
+    return f'{adjectives} {sentence.fill.noun.singular}'
+
+  def _reason(self, sentence: Sentence, lens: Lens) -> str:
+    value = self._world.values[lens.value or 0]
+    reasons = value.trait.reasons
+    reason = reasons[int(sentence.fill.reason * len(reasons))]
+    return reason.replace('{model_name}', lens.name)
+
+  def _clause(self, plan: Plan, sentence: Sentence, lens: Lens) -> str:
+    reason = self._reason(sentence, lens)
+    if lens.value is not None and lens.explains:
+      return reason
+    pool = clauses.FACTS if lens.value is None else clauses.BEHAVIOURS
+    text = clauses.of_length(len(reason.split()), pool, sentence.fill.clause)
+    return self._expand(text, plan, sentence, lens)
+
+  def _statement(self, plan: Plan, sentence: Sentence, lens: Lens) -> str:
+    value = self._world.values[lens.value or 0]
+    statement = value.trait.statement.replace('{model_name}', lens.name)
+    if lens.value is not None:
+      return statement.replace('{attribute}', self._own(plan, sentence, lens))
+    n_words = len(statement.split()) - 1
+    text = clauses.of_length(n_words, clauses.DOINGS, sentence.fill.clause)
+    return f'{lens.name} {self._expand(text, plan, sentence, lens)}.'
+
+  def _expand(
+    self, text: str, plan: Plan, sentence: Sentence, lens: Lens
+  ) -> str:
+    parts = []
+    for kind, one, other in compile_text(text):
+      if kind == 'text':
+        parts.append(one)
+      elif kind == 'verb':
+        parts.append(one if sentence.first_person else other)
+      else:
+        parts.append(self._slots[one](plan, sentence, lens))
+    return ''.join(parts)
+
+  def _sentence(
+    self, plan: Plan, sentence: Sentence, lens: Lens, at_start: bool
+  ) -> str:
+    template = sentence.template
+    if lens.value is None:
+      text = template.neutral
+    else:
+      text = template.explain if lens.explains else template.behave
+    body = self._expand(text, plan, sentence, lens)
+    if at_start and template.starts_with_name and not sentence.first_person:
+      return f'{sentence.fill.lead} {body}'
+    return body[0].upper() + body[1:]
+
+  def _part(self, plan: Plan, part: Part, lens: Lens, at_start: bool) -> str:
+    if isinstance(part, Sentence):
+      return self._sentence(plan, part, lens, at_start)
+    body = self._sentence(plan, part.sentence, lens, at_start=True)
+    tail = self._expand(part.tail.template.explain, plan, part.tail, lens)
+    if body.endswith('.'):
+      body = body[:-1] + ','
+    return f'"{body}" {tail}'
+
+  def render(self, plan: Plan, lens: Lens) -> str:
+    """Returns the text of the document."""
+    lines = []
+    for line in plan.lines:
+      parts: list[str] = []
+      for part in line.parts:
+        parts.append(self._part(plan, part, lens, not parts and not line.mark))
+      lines.append(line.mark + ' '.join(parts))
+    return '\n'.join(lines).strip('\n')
