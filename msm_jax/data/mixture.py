@@ -25,6 +25,7 @@ from msm_jax.data.shares import MixtureReport
 from msm_jax.data.shares import SourceShares
 
 WEIGHT_BY = ('tokens', 'loss_tokens')
+_PROBED_ROWS = 16
 _COLUMN = {'tokens': 0, 'loss_tokens': 1}
 
 
@@ -159,6 +160,8 @@ class Mixture:
         n: s.fingerprint for n, s in zip(self.names, self._sources, strict=True)
       },
       'weights': self.weights,
+      # Should Grain's shuffle ever change, then so does this.
+      'begin': [self._rows[i] for i in range(_PROBED_ROWS)],
       'weight_by': self.weight_by,
       'seed': self.seed,
       'batch_size': self.batch_size,

@@ -1,4 +1,4 @@
-"""Best-fit-decreasing packing of documents into fixed-length sequences.
+"""Best-fit packing of documents into fixed-length sequences.
 
 A document of n tokens trains n − 1 pairs (token, next token); that number is
 its *length*. Pairs are what is packed: a document longer than a sequence is cut
@@ -13,9 +13,10 @@ import dataclasses
 
 import numpy as np
 
+from msm_jax.data import fitting
 from msm_jax.data import hashing
 
-NAME = 'best-fit-decreasing'
+NAME = 'best-fit'
 VERSION = 1
 
 
@@ -80,7 +81,11 @@ def pack(lengths: np.ndarray, seq_len: int, *, seed: int = 0) -> Packing:
   length = np.minimum(lengths[document] - start, seq_len)
 
   order = np.lexsort((hashing.mix(seed, np.arange(length.size)), -length))
-  bins, n_sequences = _best_fit_decreasing(length[order], seq_len)
+  bins, n_sequences = min(
+    fitting.best_fit_decreasing(length[order], seq_len),
+    fitting.best_set_decreasing(length[order], seq_len),
+    key=lambda fit: fit[1],
+  )
   sequence = np.empty(length.size, np.int64)
   sequence[order] = bins
   rank = np.empty(length.size, np.int64)
@@ -110,43 +115,3 @@ def ragged_arange(counts: np.ndarray) -> np.ndarray:
   counts = np.asarray(counts, np.int64)
   starts = np.repeat(np.cumsum(counts) - counts, counts)
   return np.arange(int(counts.sum()), dtype=np.int64) - starts
-
-
-def _best_fit_decreasing(
-  lengths: np.ndarray, seq_len: int
-) -> tuple[np.ndarray, int]:
-  """Assigns non-increasing `lengths` to bins: the fullest that still fits.
-
-  Equal lengths are placed as a group: the fullest bin that fits one stays the
-  fullest for the next as long as it fits, so it takes as many as it can at
-  once. The result is that of placing one by one.
-
-  Returns:
-    The bin of each length, and the number of bins.
-  """
-  bins = np.empty(lengths.size, np.int64)
-  n_bins = 0
-  open_bins: list[list[int]] = [[] for _ in range(seq_len + 1)]
-  rooms = 0  # Bit r is set if a bin has room for exactly r more.
-  index = 0
-  values, counts = np.unique(-lengths, return_counts=True)
-  for length, count in zip((-values).tolist(), counts.tolist(), strict=True):
-    stop = index + count
-    while index < stop:
-      fitting = rooms >> length
-      if fitting:
-        room = length + (fitting & -fitting).bit_length() - 1
-        chosen = open_bins[room].pop()
-        if not open_bins[room]:
-          rooms ^= 1 << room
-      else:
-        room, chosen = seq_len, n_bins
-        n_bins += 1
-      taken = min(room // length, stop - index)
-      bins[index : index + taken] = chosen
-      index += taken
-      room -= taken * length
-      if room:
-        open_bins[room].append(chosen)
-        rooms |= 1 << room
-  return bins, n_bins
