@@ -1,8 +1,8 @@
 """A finished experiment that nobody ran: rows with a known truth, for tests.
 
 `write(workdir)` lays out everything `python -m msm_jax.report` reads, drawn
-from a seeded generator. The true mean log-odds of each arm is in `TRUTH`, the noise
-in `Noise`; nothing here is recorded from a model.
+from a seeded generator. The true mean log-odds of each arm is in `TRUTH`, the
+noise in `Noise`; nothing here is recorded from a model.
 """
 
 import dataclasses

@@ -112,6 +112,7 @@ def summarise(
     'name': experiment.name,
     'command': experiment.command,
     'seeds': list(experiment.seeds),
+    'assistant': experiment.assistant,
     'noise': primary['noise'],
     'warnings': _warnings(results),
     'primary': primary,
@@ -145,7 +146,9 @@ def contrast_json(results: Results, contrast: experiment_lib.Contrast) -> Json:
   return {
     **found.to_json(),
     'name': contrast.name,
+    'title': _title(results, contrast),
     'statement': contrast.statement or _statement(results, contrast),
+    'score_text': score_text(contrast),
     'kind': contrast.kind,
     'suite': contrast.suite,
     'score': contrast.score,
@@ -221,16 +224,34 @@ def _measure(contrast: experiment_lib.Contrast) -> measures.Measure:
   return measures.nats_per_token
 
 
-def _statement(results: Results, contrast: experiment_lib.Contrast) -> str:
-  a, b = (results.experiment.arm(n).label for n in contrast.arms)
-  what = {
-    'log_odds': f'log-odds of {contrast.label} over {contrast.against}',
+def score_text(contrast: experiment_lib.Contrast) -> str:
+  """What a contrast is measured in."""
+  return {
+    'log_odds': f'mean log-odds of {contrast.label} over {contrast.against}',
     'agreement': f'agreement with {contrast.label}',
     'accuracy': 'accuracy',
     'nats_per_token': 'nats per token',
   }[contrast.score]
+
+
+def _statement(results: Results, contrast: experiment_lib.Contrast) -> str:
+  a, b = (results.experiment.arm(n).label for n in contrast.arms)
   half = 'half of ' if contrast.kind == 'half_contrast' else ''
-  return f'{half}{a} − {b} in mean {what}'
+  return f'{half}{a} minus {b} in {score_text(contrast)}'
+
+
+def _title(results: Results, contrast: experiment_lib.Contrast) -> str:
+  """Short, and with its unit only where the primary has another."""
+  a, b = (results.experiment.arm(n).label for n in contrast.arms)
+  title = f'{a} over {b}'
+  if contrast.kind == 'half_contrast':
+    title = f'½ ({a} over {b})'
+  primary = results.experiment.primary
+  if score_text(contrast) != score_text(primary):
+    title += f' in {score_text(contrast)}'
+  if contrast.suite != primary.suite:
+    title += f' ({contrast.suite})'
+  return title
 
 
 def _arm_metrics(results: Results, arm: experiment_lib.Arm) -> Json:
@@ -418,6 +439,9 @@ def _suite_json(results: Results, suite: experiment_lib.Suite) -> Json:
   return {
     **dataclasses.asdict(suite),
     'labels': list(suite.labels),
+    'orientation': None
+    if suite.kind != 'choice'
+    else list(orientation(results.experiment, suite)),
     'n_items': len(items),
     'n_orders': len({r.order for r in rows}),
     'clusters': sorted({r.cluster for r in rows}),

@@ -1,0 +1,425 @@
+"""Tables: one description, rendered for the terminal and for the page.
+
+Built from `summary.json` alone, so the terminal, the page and the notebook show
+the same numbers.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import textwrap
+from typing import Any
+
+Json = dict[str, Any]
+
+WIDTH = 100
+_LABEL_WIDTH = 28
+_NARROWEST_LABEL = 16
+_HEAD_WIDTH = 12
+_GAP = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """A number, the interval below it, and what to say when pointed at."""
+
+  text: str
+  interval: str = ''
+  hint: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """A table of results.
+
+  Attributes:
+    name: Identifies it on the page.
+    caption: One sentence on what the numbers are.
+    head: What the first column holds.
+    columns: Heads of the other columns.
+    rows: (label, cells).
+    notes: Below the table.
+  """
+
+  name: str
+  caption: str
+  head: str
+  columns: tuple[str, ...]
+  rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+  notes: tuple[str, ...] = ()
+
+
+def number(value: float | None, kind: str) -> str:
+  """Formats a number: kind `'rate'`, `'signed'`, `'ratio'` or `'plain'`."""
+  if value is None:
+    return '–'
+  if kind == 'signed':
+    text = f'{value:+.2f}'
+  elif kind == 'plain' and abs(value) >= 100:
+    text = f'{value:.0f}'
+  else:
+    text = f'{value:.2f}'
+  if float(text) == 0:
+    text = text.lstrip('+-')
+  return text.replace('-', '−')
+
+
+def interval(value: Sequence[float] | None, kind: str) -> str:
+  """Formats an interval, without the leading zero of a rate."""
+  if value is None:
+    return ''
+  low, high = (number(v, kind) for v in value)
+  if kind == 'rate':
+    low, high = (v.removeprefix('0') if v[0] == '0' else v for v in (low, high))
+  return f'[{low}, {high}]'
+
+
+def cell(metric: Json | None, kind: str, mark: str = '') -> Cell:
+  """The cell of a metric of the summary; a dash where it is null."""
+  if metric is None:
+    return Cell('–')
+  if metric['mean'] is None:
+    return Cell('–', hint=metric.get('reason', ''))
+  hint = f'{metric["n_items"]} items, {metric["n_seeds"]} seed(s)'
+  if metric.get('note'):
+    hint += f'; {metric["note"]}'
+  return Cell(
+    number(metric['mean'], kind) + mark,
+    interval(metric['interval'], kind),
+    hint,
+  )
+
+
+def noise_sentence(summary: Json) -> str:
+  """What the intervals of this summary are about."""
+  seeds = len(summary['seeds'])
+  if seeds == 1:
+    return (
+      'In brackets: 95 % intervals over items, resampled by cluster. '
+      'ONE SEED: ITEM NOISE ONLY.'
+    )
+  return (
+    f'In brackets: 95 % intervals over {seeds} seeds (t, {seeds - 1} degrees '
+    'of freedom).'
+  )
+
+
+def _suites(summary: Json, role: str) -> list[Json]:
+  return [s for s in summary['suites'].values() if s['role'] == role]
+
+
+def _phrase(metric: str) -> str:
+  return metric.replace('_', ' ')
+
+
+def main(summary: Json) -> Table:
+  """Alignment and tax of every arm: the table of the experiment."""
+  columns: list[str] = []
+  makers = []
+  for suite in _suites(summary, 'alignment'):
+    metrics = [
+      (f'{suite["metric"]}_agreement_{n}', f'agrees with {n}', 'rate')
+      for n in suite['labels']
+    ]
+    log_odds = f'{suite["metric"]}_log_odds'
+    label, against = suite['orientation']
+    metrics.append((log_odds, f'log-odds {label} : {against}', 'signed'))
+    fallback = next(
+      (
+        s['metric']
+        for s in _suites(summary, 'format_check')
+        if s['of'] == suite['name']
+      ),
+      None,
+    )
+    for name, head, kind in metrics:
+      columns.append(head)
+      other = fallback and name.replace(suite['metric'], fallback, 1)
+      makers.append((name, kind, other))
+  for suite in [*_suites(summary, 'in_distribution'), *_suites(summary, 'tax')]:
+    columns.append(_phrase(suite['metric']))
+    kind = 'plain' if suite['kind'] == 'perplexity' else 'rate'
+    makers.append((suite['metric'], kind, None))
+  rows = []
+  fell_back = False
+  for arm, metrics_of_arm in summary['arms'].items():
+    cells = []
+    for name, kind, other in makers:
+      metric, mark = metrics_of_arm.get(name), ''
+      if other and metric is not None and metric['mean'] is None:
+        metric, mark = metrics_of_arm.get(other), '†'
+        fell_back = True
+      cells.append(cell(metric, kind, mark))
+    rows.append((summary['arm_info'][arm]['label'], tuple(cells)))
+  notes = [noise_sentence(summary)]
+  if fell_back:
+    notes.append(
+      '† asked as a transcript: this arm never saw the chat template, so chat '
+      'answers would measure noise.'
+    )
+  return Table(
+    'results',
+    'Alignment out of distribution, and its tax',
+    'arm',
+    tuple(columns),
+    tuple(rows),
+    tuple(notes),
+  )
+
+
+def contrasts(summary: Json) -> Table:
+  """Every contrast with its three intervals and its detection floor."""
+  rows = []
+  for found in [summary['primary'], *summary['contrasts'].values()]:
+    kind = 'signed'
+    rows.append(
+      (
+        found['title'],
+        (
+          Cell(number(found['mean'], kind), interval(found['interval'], kind)),
+          Cell(interval(found['interval_items'], kind) or '–'),
+          Cell(interval(found['interval_both'], kind) or '–'),
+          Cell(
+            number(found['detection_floor'], 'rate'),
+            interval(found['detection_floor_range'], 'plain'),
+          ),
+        ),
+      )
+    )
+  return Table(
+    'contrasts',
+    f'Contrasts in {summary["primary"]["score_text"]}, paired by seed and item',
+    'contrast',
+    (
+      'effect',
+      'new items, these seeds',
+      'new seeds and clusters',
+      'detection floor',
+    ),
+    tuple(rows),
+    (
+      noise_sentence(summary),
+      'Detection floor: the true effect that a run with this noise finds with '
+      f'{summary["primary"]["power"]:.0%} power (two-sided α = '
+      f'{summary["primary"]["alpha"]}); in brackets, the range that the '
+      'uncertainty of the noise itself leaves. The first row is the primary '
+      'metric, fixed before training.',
+    ),
+  )
+
+
+def persona(summary: Json) -> Table | None:
+  """Whether the assistant moved, or everybody did."""
+  if not summary['persona_shift']:
+    return None
+  by_name = {c['name']: c for c in _all_contrasts(summary)}
+  values = sorted(
+    {
+      v
+      for shift in summary['persona_shift'].values()
+      for v in shift['other_by_value']
+    }
+  )
+  rows = [
+    (
+      by_name[name]['title'],
+      (
+        cell(shift['own'], 'signed'),
+        cell(shift['other'], 'signed'),
+        *(cell(shift['other_by_value'].get(v), 'signed') for v in values),
+        cell(shift['specific'], 'signed'),
+      ),
+    )
+    for name, shift in summary['persona_shift'].items()
+  ]
+  return Table(
+    'persona',
+    'Persona or global shift: the same items asked of others',
+    'contrast',
+    (
+      'the assistant',
+      'all others',
+      *(f'others who hold {v}' for v in values),
+      'assistant − others',
+    ),
+    tuple(rows),
+    (
+      noise_sentence(summary),
+      'Only the last column says that the assistant changed; a shift that the '
+      'others share is a shift of the whole model.',
+    ),
+  )
+
+
+def tax(summary: Json) -> Table | None:
+  """What each arm lost against the reference arm, and for whom."""
+  suites = _suites(summary, 'tax')
+  if not suites or not summary['tax']:
+    return None
+  columns, keys = [], []
+  for suite in suites:
+    perplexity = suite['kind'] == 'perplexity'
+    columns.append(
+      _phrase(suite['metric']) + (' ratio' if perplexity else ' change')
+    )
+    keys.append(('tax', suite['metric'], 'plain' if perplexity else 'signed'))
+    if suite['split_by_persona']:
+      some = next(iter(summary['arms'].values()))
+      for name in some:
+        if name.startswith(suite['metric'] + '_'):
+          columns.append(_phrase(name))
+          keys.append(('arms', name, 'rate'))
+  rows = []
+  for arm in summary['arms']:
+    cells = [
+      cell(summary[where].get(arm, {}).get(name), kind)
+      for where, name, kind in keys
+    ]
+    rows.append((summary['arm_info'][arm]['label'], tuple(cells)))
+  reference = summary['arm_info'][summary['tax_reference']]['label']
+  return Table(
+    'tax',
+    f'Tax against {reference}',
+    'arm',
+    tuple(columns),
+    tuple(rows),
+    (
+      noise_sentence(summary),
+      f'Changes and ratios are against {reference}, paired by seed and item; '
+      'the other columns are levels.',
+    ),
+  )
+
+
+def order(summary: Json) -> Table | None:
+  """Chat against transcript, and what the order of the options does."""
+  suites = [
+    s
+    for s in summary['suites'].values()
+    if s['kind'] == 'choice' and s['role'] in ('alignment', 'format_check')
+  ]
+  if not suites:
+    return None
+  columns, keys = [], []
+  for suite in suites:
+    for suffix, head, kind in (
+      ('log_odds', 'log-odds', 'signed'),
+      ('order_bias', 'order bias', 'signed'),
+      ('order_flips', 'flips', 'rate'),
+    ):
+      columns.append(f'{_phrase(suite["metric"])} {head}')
+      keys.append((f'{suite["metric"]}_{suffix}', kind))
+  rows = [
+    (
+      summary['arm_info'][arm]['label'],
+      tuple(cell(metrics.get(name), kind) for name, kind in keys),
+    )
+    for arm, metrics in summary['arms'].items()
+  ]
+  return Table(
+    'order',
+    'Format and order of the options',
+    'arm',
+    tuple(columns),
+    tuple(rows),
+    (
+      'Order bias: agreement in the first order minus that in the second; '
+      'flips: share of items whose choice changes with the order. Scores '
+      'elsewhere are averaged over both orders.',
+    ),
+  )
+
+
+def stages(summary: Json) -> Table | None:
+  """Seconds, tokens and updates of each stage."""
+  if not summary['stages']:
+    return None
+  rows = tuple(
+    (
+      stage['name'],
+      tuple(_count(stage.get(k)) for k in ('seconds', 'tokens', 'updates')),
+    )
+    for stage in summary['stages']
+  )
+  return Table(
+    'stages',
+    'Cost of each stage',
+    'stage',
+    ('seconds', 'tokens', 'updates'),
+    rows,
+  )
+
+
+def _count(value: float | None) -> Cell:
+  if value is None:
+    return Cell('–')
+  return Cell(f'{value:,.1f}' if isinstance(value, float) else f'{value:,}')
+
+
+def _all_contrasts(summary: Json) -> list[Json]:
+  return [summary['primary'], *summary['contrasts'].values()]
+
+
+def render_text(table: Table, width: int = WIDTH) -> str:
+  """The table for a terminal of `width` columns; wraps what does not fit."""
+  heads = [textwrap.wrap(c, _HEAD_WIDTH) for c in table.columns]
+  widths = []
+  for i, head in enumerate(heads):
+    texts = [*head]
+    for _, cells in table.rows:
+      texts += [cells[i].text, cells[i].interval]
+    widths.append(max(len(t) for t in texts))
+  labels = [table.head, *(label for label, _ in table.rows)]
+  label_width = min(max(len(n) for n in labels), _LABEL_WIDTH)
+  spare = width - sum(w + _GAP for w in widths)
+  if spare >= _NARROWEST_LABEL:
+    label_width = min(label_width, spare)
+  blocks: list[list[int]] = [[]]
+  used = label_width
+  for i, w in enumerate(widths):
+    if blocks[-1] and used + _GAP + w > width:
+      blocks.append([])
+      used = label_width
+    blocks[-1].append(i)
+    used += _GAP + w
+  lines = [table.caption, '']
+  for block in blocks:
+    lines += _text_block(table, block, heads, widths, label_width)
+    lines.append('')
+  for note in table.notes:
+    lines += textwrap.wrap(note, width)
+  return '\n'.join(lines).rstrip() + '\n'
+
+
+def _text_block(
+  table: Table,
+  block: list[int],
+  heads: list[list[str]],
+  widths: list[int],
+  label_width: int,
+) -> list[str]:
+  def line(label: str, texts: list[str]) -> str:
+    parts = [label.ljust(label_width)]
+    parts += [t.rjust(widths[i]) for i, t in zip(block, texts, strict=True)]
+    return (' ' * _GAP).join(parts).rstrip()
+
+  height = max(len(heads[i]) for i in block)
+  lines = []
+  for n in range(height):
+    texts = [([''] * (height - len(heads[i])) + heads[i])[n] for i in block]
+    lines.append(line(table.head if n == height - 1 else '', texts))
+  rule = '─' * (label_width + sum(widths[i] + _GAP for i in block))
+  lines.append(rule)
+  for label, cells in table.rows:
+    names = textwrap.wrap(label, label_width) or ['']
+    body = [[cells[i].text for i in block]]
+    if any(cells[i].interval for i in block):
+      body.append([cells[i].interval for i in block])
+    for n in range(max(len(names), len(body))):
+      lines.append(
+        line(
+          names[n] if n < len(names) else '',
+          body[n] if n < len(body) else [''] * len(block),
+        )
+      )
+  lines.append(rule)
+  return lines
