@@ -1,4 +1,4 @@
-"""The project's logger: our own lines on the terminal, others' warnings only."""
+"""The project's logger: our lines on the terminal, others' warnings only."""
 
 import logging
 import sys

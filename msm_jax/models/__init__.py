@@ -7,6 +7,10 @@ from msm_jax.models.decoder import Decoder
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
 from msm_jax.models.decoder import REMAT_POLICIES
+from msm_jax.models.logprobs import sequence_logprobs
+from msm_jax.models.logprobs import split_positions
+from msm_jax.models.logprobs import target_logprobs
+from msm_jax.models.sampling import greedy
 
 __all__ = [
   'KERNELS',
@@ -15,5 +19,9 @@ __all__ = [
   'DecoderConfig',
   'Model',
   'Params',
+  'greedy',
   'reference_attention',
+  'sequence_logprobs',
+  'split_positions',
+  'target_logprobs',
 ]

@@ -210,6 +210,12 @@ class Model:
     abstract = nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0)))
     self._graphdef, self._abstract_state = nnx.split(abstract, nnx.Param)
 
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, Model) and self.config == other.config
+
+  def __hash__(self) -> int:
+    return hash(self.config)
+
   def init(self, key: jax.Array) -> Params:
     """Returns new parameters; pure and jittable."""
     decoder = Decoder(self.config, rngs=nnx.Rngs(params=key))

@@ -10,7 +10,6 @@ from msm_jax.training.identity import MismatchError
 from msm_jax.training.loop import Result
 from msm_jax.training.loop import train
 from msm_jax.training.loss import chunked_cross_entropy
-from msm_jax.training.loss import token_logprobs
 from msm_jax.training.preemption import EXIT_CODE
 from msm_jax.training.preemption import Preempted
 
@@ -26,6 +25,5 @@ __all__ = [
   'TrainingDivergedError',
   'chunked_cross_entropy',
   'load',
-  'token_logprobs',
   'train',
 ]

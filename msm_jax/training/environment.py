@@ -8,6 +8,10 @@ import jax
 import jaxlib
 
 
+def _option(name: str) -> Any:
+  return getattr(jax.config, name)
+
+
 def describe() -> dict[str, Any]:
   """Returns versions, flags, devices and core count, as JSON."""
   devices = jax.devices()
@@ -17,8 +21,8 @@ def describe() -> dict[str, Any]:
     'python': platform.python_version(),
     'machine': platform.machine(),
     'xla_flags': os.environ.get('XLA_FLAGS', ''),
-    'matmul_precision': jax.config.jax_default_matmul_precision or 'default',
-    'x64': bool(jax.config.jax_enable_x64),
+    'matmul_precision': _option('jax_default_matmul_precision'),
+    'x64': _option('jax_enable_x64'),
     'device_kind': devices[0].device_kind,
     'n_devices': len(devices),
     'n_processes': jax.process_count(),

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from msm_jax import models
+
 
 class RowSums(NamedTuple):
   """Sums over the positions of each row, `[B]` float32.
@@ -22,24 +24,6 @@ class RowSums(NamedTuple):
   loss: jax.Array
   log_z_squared: jax.Array
   weight: jax.Array
-
-
-def token_logprobs(
-  x_BcD: jax.Array, head_DV: jax.Array, targets_Bc: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-  """Returns log p(target) and log Z of each position, `[B, c]` float32."""
-  logits_BcV = jnp.einsum(
-    'BcD,DV->BcV', x_BcD, head_DV, preferred_element_type=jnp.float32
-  )
-  log_z_Bc = jax.nn.logsumexp(logits_BcV, axis=-1)
-  label_Bc = jnp.take_along_axis(logits_BcV, targets_Bc[..., None], axis=-1)
-  return label_Bc[..., 0] - log_z_Bc, log_z_Bc
-
-
-def _chunks(x: jax.Array, chunk: int) -> jax.Array:
-  """`[B, T, …]` to `[J, B, c, …]`; B is not cut, so it keeps its sharding."""
-  B, T = x.shape[:2]
-  return jnp.moveaxis(x.reshape(B, T // chunk, chunk, *x.shape[2:]), 1, 0)
 
 
 def chunked_cross_entropy(
@@ -75,7 +59,7 @@ def chunked_cross_entropy(
     sums: RowSums, inputs: tuple[jax.Array, jax.Array, jax.Array]
   ) -> tuple[RowSums, None]:
     x_BcD, targets_Bc, weights_Bc = inputs
-    logp_Bc, log_z_Bc = token_logprobs(x_BcD, head_DV, targets_Bc)
+    logp_Bc, log_z_Bc = models.target_logprobs(x_BcD, head_DV, targets_Bc)
     return RowSums(
       loss=sums.loss - jnp.sum(weights_Bc * logp_Bc, axis=-1),
       log_z_squared=sums.log_z_squared
@@ -88,9 +72,9 @@ def chunked_cross_entropy(
     one_chunk,
     RowSums(zeros, zeros, zeros),
     (
-      _chunks(x_BTD, chunk),
-      _chunks(targets_BT, chunk),
-      _chunks(weights_BT, chunk),
+      models.split_positions(x_BTD, chunk),
+      models.split_positions(targets_BT, chunk),
+      models.split_positions(weights_BT, chunk),
     ),
   )
   return sums

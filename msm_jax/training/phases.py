@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from msm_jax.training import optimizer
 from msm_jax.training import step as step_lib
@@ -32,7 +33,7 @@ class Plan:
   schedule_offset: int
   schedule_horizon: int
 
-  def learning_rate(self, update: int) -> float:
+  def learning_rate(self, update: int) -> np.float32:
     """Returns the learning rate of the phase's update number `update`."""
     return optimizer.learning_rate(
       self.phase.schedule,
