@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+import hypothesis
+
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # The defaults; a session that has an accelerator may choose it from outside.
@@ -13,3 +15,10 @@ os.environ.setdefault(
   'JAX_COMPILATION_CACHE_DIR', str(_ROOT / '.cache' / 'jax')
 )
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
+
+# The same examples on every machine, and no time limit: a busy machine is no
+# failure.
+hypothesis.settings.register_profile(
+  'default', deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.load_profile('default')
