@@ -250,11 +250,13 @@ def write(workdir, seeds=(0, 1, 2, 3), **kwargs) -> pathlib.Path:
   for seed in seeds:
     home = workdir / f'seed{seed}'
     home.mkdir(exist_ok=True)
-    rows_lib.write_rows(
-      home / 'rows.parquet', [r for r in everything if r.seed == seed]
-    )
+    with storage.publish(home / 'evaluation', kind='evaluation') as publication:
+      rows_lib.write_rows(
+        publication.dir / 'rows.parquet',
+        [r for r in everything if r.seed == seed],
+      )
+      _write_samples(publication.dir)
     _write_metrics(home, seed)
-    _write_samples(home)
   _write_corpus(workdir / f'seed{seeds[0]}' / 'corpus')
   return workdir
 
@@ -294,6 +296,7 @@ def _write_samples(home):
         json.dumps(
           {
             'arm': arm,
+            'suite': 'ood_sage',
             'prompt': f'Which lamp would you pick? {HOSTILE}',
             'answer': f'The cheap one, says {arm}. {HOSTILE}',
           }

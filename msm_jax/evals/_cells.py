@@ -68,11 +68,6 @@ class Cells:
     return np.any(self.weights > 0, axis=0)
 
   @property
-  def crossed(self) -> bool:
-    """Whether every unit occurs in every term of every seed."""
-    return bool((self.weights > 0).all())
-
-  @property
   def shared(self) -> bool:
     """Whether any unit occurs in more than one seed."""
     return bool((self.present.sum(0) > 1).any())
@@ -82,12 +77,18 @@ class Cells:
     means = self.sums.sum(2) / self.weights.sum(2)
     return np.einsum('k,ks->s', self.coefficients, means)
 
-  def unit_means(self) -> np.ndarray:
-    """The statistic in each (seed, unit), [S, U]; needs `crossed`."""
-    return np.einsum('k,ksu->su', self.coefficients, self.sums / self.weights)
+  def jackknife(
+    self, m: np.ndarray, *, by_seed: bool = False
+  ) -> tuple[float | None, float | None]:
+    """Standard error over units with the seeds fixed, and its df.
 
-  def jackknife(self, m: np.ndarray) -> tuple[float | None, float | None]:
-    """Standard error over units with the seeds fixed, and its df."""
+    Args:
+      m: From `seed_means`.
+      by_seed: Take a unit that is in several seeds as another one in each.
+
+    Returns:
+      (None, None) if leaving out a unit would leave a seed without any.
+    """
     left = self.weights.sum(2, keepdims=True) - self.weights
     if self.n_units < 2 or (left <= 0).any():
       return None, None
@@ -95,7 +96,7 @@ class Cells:
     # [S, U]: how far m_s moves when unit u is left out.
     moved = np.einsum('k,ksu->su', self.coefficients, without) - m[:, None]
     n_seeds = len(m)
-    if self.shared:
+    if self.shared and not by_seed:
       units = self.n_units
       moved_theta = moved.mean(0)
       variance = (units - 1) / units * float((moved_theta**2).sum())
@@ -120,44 +121,30 @@ def _one_each(terms: Terms) -> bool:
   return all(len(names) == 1 for names in of_seed.values())
 
 
-def seeds_and_clusters(
-  cells: Cells, se_seeds: float, se_items: float | None
-) -> tuple[float | None, float | None, dict[str, float]]:
-  """Standard error, df and components with seeds and clusters random.
+def two_way(
+  cells: Cells, m: np.ndarray, se_seeds: float, se_items: float | None
+) -> float | None:
+  """Standard error with seeds and clusters random.
 
-  Two-way ANOVA of the S × G cell means: V = (MS_S + MS_G − MS_E)/(SG), never
-  below what seeds or clusters alone give; min(S, G) − 1 degrees of freedom.
+  V = V_seeds + V_clusters − V_(seed × cluster), never below either of the first
+  two. Where no cluster is in two seeds, the last two are equal and V = V_seeds.
   """
-  n_seeds, n_units = len(cells.seeds), cells.n_units
-  if not cells.crossed:
-    if cells.shared:
-      return None, None, {}
-    # Each seed has its own units: the seeds' spread contains both noises.
-    within = (se_items or 0.0) ** 2 * n_seeds
-    between = se_seeds**2 * n_seeds
-    sds = {} if se_items is None else {'seed': _root(between - within)}
-    return se_seeds, float(n_seeds - 1), sds
-  y = cells.unit_means()
-  grand, rows, columns = y.mean(), y.mean(1), y.mean(0)
-  df = np.array([n_seeds - 1, n_units - 1, (n_seeds - 1) * (n_units - 1)])
-  rest = y - rows[:, None] - columns[None, :] + grand
-  squares = np.array(
-    [
-      n_units * ((rows - grand) ** 2).sum(),
-      n_seeds * ((columns - grand) ** 2).sum(),
-      (rest**2).sum(),
-    ]
-  )
-  ms_s, ms_g, ms_e = (squares / df).tolist()
-  sds = {
-    'seed': _root((ms_s - ms_e) / n_units),
-    'cluster': _root((ms_g - ms_e) / n_seeds),
-    'rest': _root(ms_e),
-  }
-  combined = max(ms_s + ms_g - ms_e, ms_s, ms_g)
-  se = math.sqrt(combined / (n_seeds * n_units))
-  return se, float(min(n_seeds, n_units) - 1), sds
+  if se_items is None:
+    return None
+  if not cells.shared:
+    return se_seeds
+  within, _ = cells.jackknife(m, by_seed=True)
+  if within is None:
+    return None
+  combined = se_seeds**2 + se_items**2 - within**2
+  return math.sqrt(max(combined, se_seeds**2, se_items**2))
 
 
-def _root(variance: float) -> float:
-  return math.sqrt(max(0.0, variance))
+def sd_between_seeds(
+  cells: Cells, m: np.ndarray, se_seeds: float
+) -> float | None:
+  """Standard deviation of m_s beyond what its own items explain."""
+  within, _ = cells.jackknife(m, by_seed=True)
+  if within is None:
+    return None
+  return math.sqrt(max(0.0, (se_seeds**2 - within**2) * len(m)))

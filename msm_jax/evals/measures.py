@@ -112,23 +112,26 @@ def nats_per_token(row: rows_lib.Row) -> tuple[float, float]:
   return -row.logprobs[0] / row.tokens[0], float(row.tokens[0])
 
 
-def choices_flipped(rows: Iterable[rows_lib.Row]) -> Scores:
-  """1 for each item whose choice depends on the order of presentation, else 0.
+def order_spread(rows: Iterable[rows_lib.Row], measure: Measure) -> Scores:
+  """How far `measure` of each item moves with the order: max − min over orders.
 
-  Needs no convention on which order is which, so unlike the difference between
-  the orders it cannot cancel out.
+  Of an agreement this is 1 where the choice changes with the order. A signed
+  difference between order 0 and order 1 would not do: rows do not say which
+  option was named first, and a suite that balances it would hide any bias.
   """
   rows = list(rows)
-  chosen: dict[tuple[int, str], set[tuple[str, ...]]] = {}
+  values: dict[tuple[int, str], list[float]] = {}
   for row in rows:
-    best = max(row.logprobs)
-    choice = tuple(
-      n for n, v in zip(row.labels, row.logprobs, strict=True) if v == best
-    )
-    chosen.setdefault((row.seed, row.item), set()).add(choice)
+    values.setdefault((row.seed, row.item), []).append(measure(row)[0])
   return measure_rows(
-    rows, lambda r: (float(len(chosen[r.seed, r.item]) > 1), 1.0)
+    rows,
+    lambda r: (max(v := values[r.seed, r.item]) - min(v), 1.0),
   )
+
+
+def has_labels(*labels: str) -> Callable[[rows_lib.Row], bool]:
+  """Whether a row offers all of `labels`; with many values, not all do."""
+  return lambda row: all(n in row.labels for n in labels)
 
 
 def unequal_lengths(rows: Sequence[rows_lib.Row]) -> int:

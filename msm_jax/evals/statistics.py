@@ -19,8 +19,8 @@ Two kinds of noise, two standard errors, never mixed up:
   the item noise of the seeds' different worlds. One seed says nothing about it:
   then the interval is of item noise only, and says so.
 
-`interval` is by seeds where there are two or more, else by items. Where the
-same clusters recur in every seed, `interval_both` treats seeds and clusters as
+`interval` is by seeds where there are two or more, else by items. Where
+clusters recur in several seeds, `interval_both` treats seeds and clusters as
 random at once, and is never the narrower one: would it hold for new seeds *and*
 new domains? That this is another question is Clark's "language-as-fixed-effect
 fallacy" (J. Verbal Learning and Verbal Behavior 12, 1973); the variance is that
@@ -65,9 +65,8 @@ class Estimate:
     interval_items: Interval from items, the seeds held fixed.
     interval_both: Interval over new seeds and new clusters together; None for
       one seed.
-    sd_seed: Standard deviation between seeds beyond item noise (0 if negative).
-    sd_cluster: The same between clusters that recur in every seed.
-    sd_rest: What is left between (seed, cluster) cells.
+    sd_seeds: Standard deviation between seeds beyond what the items of each
+      explain (0 if that would be negative); None for one seed.
     per_seed: m_s by seed.
     note: What a reader must know before trusting the interval.
   """
@@ -85,9 +84,7 @@ class Estimate:
   df: float | None
   interval_items: Interval | None
   interval_both: Interval | None
-  sd_seed: float | None
-  sd_cluster: float | None
-  sd_rest: float | None
+  sd_seeds: float | None
   per_seed: dict[int, float]
   note: str | None
 
@@ -167,11 +164,12 @@ def estimate(terms: Terms, *, rate: bool = False) -> Estimate:
     return 0.0 if se is not None and se <= rounding else se
 
   se_items, df_items = cells.jackknife(per_seed)
-  se_seeds = se_both = df_both = None
-  sds: dict[str, float] = {}
+  se_seeds = se_both = df_both = sd_seeds = None
   if n_seeds >= 2:
     se_seeds = float(per_seed.std(ddof=1)) / math.sqrt(n_seeds)
-    se_both, df_both, sds = _cells.seeds_and_clusters(cells, se_seeds, se_items)
+    se_both = _cells.two_way(cells, per_seed, se_seeds, se_items)
+    df_both = float(min(n_seeds, cells.n_units) - 1)
+    sd_seeds = _cells.sd_between_seeds(cells, per_seed, se_seeds)
   se_items, se_seeds, se_both = exact(se_items), exact(se_seeds), exact(se_both)
   by_seeds = n_seeds >= 2
   se = se_seeds if by_seeds else se_items
@@ -190,9 +188,7 @@ def estimate(terms: Terms, *, rate: bool = False) -> Estimate:
     df=df,
     interval_items=interval(se_items, df_items),
     interval_both=interval(se_both, df_both),
-    sd_seed=sds.get('seed'),
-    sd_cluster=sds.get('cluster'),
-    sd_rest=sds.get('rest'),
+    sd_seeds=sd_seeds,
     per_seed=dict(zip(cells.seeds, per_seed.tolist(), strict=True)),
     note=_note(cells, n_seeds, se),
   )
@@ -244,7 +240,7 @@ def perplexity(
     se=se_items if logs.n_seeds == 1 else se_seeds,
     interval_items=by_items,
     interval_both=_exp(logs.interval_both),
-    sd_seed=None,
+    sd_seeds=None,
     per_seed={k: math.exp(v) for k, v in logs.per_seed.items()},
     note=_of_documents(logs.note),
   )

@@ -1,7 +1,7 @@
 """Rows to tables, figures and one HTML page. Needs no JAX.
 
-`python -m msm_jax.report --workdir=…` reads `experiment.json` and the rows below
-the workdir and writes `summary.json` and `report/index.html`.
+`python -m msm_jax.report --workdir=…` reads `experiment.json` and the rows
+below the workdir and writes `summary.json` and `report/index.html`.
 """
 
 import dataclasses
@@ -48,10 +48,12 @@ def load(
     ValueError: If they are not valid; the message says where and why.
   """
   experiment = experiment_lib.read(workdir)
-  paths = [
-    storage.join(workdir, f'seed{seed}', 'rows.parquet')
-    for seed in experiment.seeds
-  ]
+  paths = []
+  for seed in experiment.seeds:
+    evaluation = materials_lib.evaluation_dir(workdir, seed)
+    if storage.exists(evaluation):
+      storage.verify(evaluation, kind='evaluation')
+    paths.append(storage.join(evaluation, 'rows.parquet'))
   return experiment, rows_lib.read_rows(paths)
 
 

@@ -1,8 +1,9 @@
 """Figures, drawn by Matplotlib from the summary, as SVG that follows the page.
 
-Each function returns a `Figure`; `to_svg` turns it into one inline element whose
-colours are CSS variables (dark and light) and whose text is text. Series are
-told apart by shape as well as by colour (Okabe and Ito's colour-blind safe set).
+Each function returns a `Figure`; `to_svg` turns it into one inline element
+whose colours are CSS variables (dark and light) and whose text is text. Series
+are told apart by shape as well as by colour (close to Okabe and Ito's set for
+colour-blind readers).
 """
 
 from collections.abc import Sequence
@@ -36,17 +37,17 @@ COLOURS = {
 }
 _SERIES = ('c0', 'c1', 'c2', 'c3', 'c4', 'c5')
 _MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '<', '>', 'p')
-_WIDTH = 5.6  # inches: narrow enough that a phone shows it without zooming
+_WIDTH = 5.4  # inches: narrow enough that a phone shows it without zooming
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
   'svg.fonttype': 'none',
-  'font.size': 9.5,
+  'font.size': 10.5,
   'axes.edgecolor': COLOURS['grid'],
   'axes.labelcolor': COLOURS['muted'],
-  'axes.labelsize': 9.5,
+  'axes.labelsize': 10.5,
   'axes.spines.top': False,
   'axes.spines.right': False,
-  'axes.titlesize': 9.5,
+  'axes.titlesize': 10.5,
   'axes.titlelocation': 'left',
   'axes.titlecolor': COLOURS['ink'],
   'axes.facecolor': 'none',
@@ -153,7 +154,9 @@ def _tone(summary: Json, arm: str) -> str:
   }.get(arm, 'ink')
 
 
-def _legend(figure: Any, entries: list[tuple[str, str, str, bool]], columns=2):
+def _legend(
+  figure: Any, entries: list[tuple[str, str, str, bool]], columns: int = 2
+) -> None:
   """Below the figure: (label, colour, marker, filled)."""
   handles = [
     mpl.lines.Line2D(
@@ -173,7 +176,7 @@ def _legend(figure: Any, entries: list[tuple[str, str, str, bool]], columns=2):
     handles=handles,
     loc='outside lower left',
     ncols=columns,
-    fontsize=8.5,
+    fontsize=9.5,
     handletextpad=0.3,
     columnspacing=1.2,
   )
@@ -231,7 +234,7 @@ def alignment_and_tax(summary: Json) -> mpl_figure.Figure | None:
   )
   entries: list[tuple[str, str, str, bool]] = []
   with mpl.rc_context(_STYLE):
-    figure = _new(2.7 + 0.2 * ((len(summary['arms']) + 1) // 2))
+    figure = _new(2.9 + 0.21 * ((len(summary['arms']) + 1) // 2))
     panels = np.atleast_1d(figure.subplots(1, len(taxes), sharey=True))
     for axes, suite in zip(panels, taxes, strict=True):
       axes.axhline(0, color=COLOURS['muted'], linewidth=1, zorder=1)
@@ -287,7 +290,7 @@ def loss_curves(
   if not phases:
     return None
   with mpl.rc_context(_STYLE):
-    figure = _new(1.55 * len(phases) + 0.2)
+    figure = _new(1.7 * len(phases) + 0.2)
     panels = np.atleast_1d(figure.subplots(len(phases), 1))
     for axes, phase in zip(panels, phases, strict=True):
       here = [c for c in curves if c.phase == phase]
@@ -309,13 +312,13 @@ def loss_curves(
       axes.legend(
         loc='upper left',
         bbox_to_anchor=(1.0, 1.04),
-        fontsize=8,
+        fontsize=9,
         handlelength=1.2,
         borderaxespad=0.2,
       )
     panels[-1].set_xlabel('optimizer updates in the phase')
     figure.supylabel(
-      'loss (nats per token)', fontsize=9.5, color=COLOURS['muted']
+      'loss (nats per token)', fontsize=10.5, color=COLOURS['muted']
     )
   return figure
 
@@ -333,15 +336,17 @@ def clusters(summary: Json) -> mpl_figure.Figure:
       )
     axes.axvline(primary['mean'], color=COLOURS['c2'], linewidth=1.2)
     for i, metric in enumerate(found.values()):
-      _point(axes, metric, i, 'ink')
+      # With few seeds a cluster's own interval by seeds would say nothing.
+      of_items = {**metric, 'interval': metric['interval_items']}
+      _point(axes, of_items, i, 'ink')
     _zero(axes)
     _rows_axis(axes, list(found))
     axes.set_xlabel(f'{primary["title"]}\nin {primary["score_text"]}')
     _legend(
       figure,
       [
-        ('one cluster', 'ink', 'o', True),
-        ('all, with interval', 'c2', '|', True),
+        ('one cluster, over its items', 'ink', 'o', True),
+        ('primary, with its interval', 'c2', '|', True),
       ],
     )
   return figure

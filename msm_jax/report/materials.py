@@ -16,7 +16,8 @@ from msm_jax.report import experiment as experiment_lib
 Json = dict[str, Any]
 
 _CURVE_POINTS = 240
-_TEXT_LIMIT = 1800
+_TEXT_LIMIT = 1800  # characters
+_ANSWERS = 2  # of each arm and suite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Materials:
   corpus: Json
 
 
+def evaluation_dir(workdir: str | pathlib.Path, seed: int) -> str:
+  """The published folder of a seed's `rows.parquet` and `samples.jsonl`."""
+  return storage.join(workdir, f'seed{seed}', 'evaluation')
+
+
 def collect(
   workdir: str | pathlib.Path, experiment: experiment_lib.Experiment
 ) -> Materials:
@@ -88,7 +94,7 @@ def _curves(
       for line in read_jsonl(path):
         if line.get('loss') is None or 'phase' not in line:
           continue
-        update = float(line.get('update', line.get('step', 0)))
+        update = float(line.get('update') or line.get('step') or 0)
         points = phases.setdefault(str(line['phase']), [])
         points.append((update, float(line['loss'])))
       for phase, points in phases.items():
@@ -141,15 +147,22 @@ def _answers(
 ) -> list[Json]:
   found = []
   for seed in experiment.seeds:
-    path = storage.join(workdir, f'seed{seed}', 'samples.jsonl')
+    path = storage.join(evaluation_dir(workdir, seed), 'samples.jsonl')
     if storage.exists(path):
       found += [{**line, 'seed': seed} for line in read_jsonl(path)]
   labels = {a.name: a.label for a in experiment.arms}
+  shown: dict[str, int] = {}
+  kept = []
   for answer in found:
+    key = f'{answer.get("arm")}/{answer.get("suite")}'
+    shown[key] = shown.get(key, 0) + 1
+    if shown[key] <= _ANSWERS:
+      kept.append(answer)
+  for answer in kept:
     answer['label'] = labels.get(answer.get('arm', ''), answer.get('arm', '?'))
     for key in ('prompt', 'answer'):
       answer[key] = str(answer.get(key, ''))[:_TEXT_LIMIT]
-  return found
+  return kept
 
 
 def read_jsonl(path: str) -> Iterator[Json]:

@@ -16,6 +16,7 @@ from msm_jax.report import tables
 
 Json = dict[str, Any]
 
+_LONGEST = 300  # characters of a value in the table of corpus statistics
 _HERE = pathlib.Path(__file__).parent
 
 
@@ -60,6 +61,7 @@ def render(
         tables.persona(summary),
         tables.tax(summary),
         tables.order(summary),
+        tables.arms(summary),
         tables.stages(summary),
       )
       if t is not None
@@ -81,7 +83,8 @@ def flatten(info: Any, prefix: str = '') -> Iterator[tuple[str, str]]:
   elif isinstance(info, str):
     yield prefix, info
   else:
-    yield prefix, json.dumps(info, ensure_ascii=False)
+    text = json.dumps(info, ensure_ascii=False)
+    yield prefix, text if len(text) <= _LONGEST else text[:_LONGEST] + '…'
 
 
 def _pictures(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -17,6 +16,7 @@ Json = dict[str, Any]
 Keep = Callable[[rows_lib.Row], bool]
 
 FORMAT = 1
+FEW_CLUSTERS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,9 +174,13 @@ def verdict(
   if found.interval is None:
     return f'No conclusion: {found.note}.'
   low, high = found.interval
+  one_seed = found.n_seeds == 1
   if low > 0 or high < 0:
     side = 'positive' if low > 0 else 'negative'
-    text = f'The interval excludes zero: the effect is {side}'
+    text = 'The interval excludes zero: '
+    if one_seed:
+      text = 'Whatever the items, these trained models differ: '
+    text += f'the effect is {side}'
     if expected is not None:
       text += ', as expected' if side == expected else ', AGAINST expectation'
     text += '.'
@@ -190,10 +194,10 @@ def verdict(
         f' A true effect of {floor:.2f} would have been found 4 times in 5; '
         'smaller ones would often be missed.'
       )
-  if found.n_seeds == 1:
+  if one_seed:
     text += (
-      ' Item noise only: with one seed, nothing is known about what another '
-      'seed would give.'
+      ' But this is one seed, and the interval holds item noise only: another '
+      'seed may give another result.'
     )
   return text
 
@@ -205,11 +209,18 @@ def _contrast_terms(
   keep: Keep | None = None,
 ) -> list[tuple[float, measures.Scores]]:
   measure = _measure(contrast)
-  positive, negative = (
-    results.scores(arm, suite or contrast.suite, measure, keep)
-    for arm in contrast.arms
-  )
-  return [(contrast.scale, positive), (-contrast.scale, negative)]
+  if labels := [n for n in (contrast.label, contrast.against) if n]:
+    keep = _both(keep, measures.has_labels(*labels))
+  suite = suite or contrast.suite
+  terms = []
+  for scale, arm in zip((1, -1), contrast.arms, strict=True):
+    scores = results.scores(arm, suite, measure, keep)
+    if not len(scores):
+      raise ValueError(
+        f'contrast {contrast.name!r}: no item of suite {suite!r} offers {labels}'
+      )
+    terms.append((scale * contrast.scale, scores))
+  return terms
 
 
 def _measure(contrast: experiment_lib.Contrast) -> measures.Measure:
@@ -258,15 +269,11 @@ def _arm_metrics(results: Results, arm: experiment_lib.Arm) -> Json:
   metrics: Json = {}
   for suite in results.experiment.suites:
     if suite.format == 'chat' and not arm.chat_trained:
-      for name in _metric_names(results, suite):
-        metrics[name] = {
-          'mean': None,
-          'interval': None,
-          'n_items': 0,
-          'n_seeds': 0,
-          'reason': 'not trained on the chat template, so its answers in that '
-          'format would measure noise; see the transcript metrics',
-        }
+      null = _null(
+        'not trained on the chat template, so its answers in that format would '
+        'measure noise; see the transcript metrics'
+      )
+      metrics.update(dict.fromkeys(_metric_names(results, suite), null))
     else:
       metrics.update(_suite_metrics(results, arm.name, suite))
   return metrics
@@ -291,7 +298,7 @@ def _metric_names(results: Results, suite: experiment_lib.Suite) -> list[str]:
   base = [f'{suite.metric}_agreement_{n}' for n in suite.labels]
   base.append(f'{suite.metric}_log_odds')
   split = [f'{name}_{v}' for v in values for name in base]
-  order = [f'{suite.metric}_order_bias', f'{suite.metric}_order_flips']
+  order = [f'{suite.metric}_order_bias', f'{suite.metric}_order_effect']
   return [*base, *split, *order]
 
 
@@ -311,59 +318,86 @@ def _suite_metrics(
       scores = results.scores(arm, suite.name, measures.accuracy, keep)
       found = statistics.mean(scores, rate=True)
       metrics[suite.metric + suffix] = found.to_json()
-      continue
-    for label in suite.labels:
-      scores = results.scores(arm, suite.name, measures.agreement(label), keep)
-      metrics[f'{suite.metric}_agreement_{label}{suffix}'] = {
-        **statistics.mean(scores, rate=True).to_json(),
-        'label': label,
-      }
-    label, against = orientation(results.experiment, suite)
-    scores = results.scores(
-      arm, suite.name, measures.log_odds(label, against), keep
-    )
-    metrics[f'{suite.metric}_log_odds{suffix}'] = {
-      **statistics.mean(scores).to_json(),
-      'label': label,
-      'against': against,
-    }
+    else:
+      metrics.update(_choice_metrics(results, arm, suite, suffix, keep))
   if suite.kind == 'choice':
     metrics.update(_order_metrics(results, arm, suite))
   return metrics
+
+
+def _choice_metrics(
+  results: Results,
+  arm: str,
+  suite: experiment_lib.Suite,
+  suffix: str,
+  keep: Keep | None,
+) -> Json:
+  """Agreement with each label, of the items that offer it, and log-odds."""
+  metrics: Json = {}
+  for label in suite.labels:
+    scores = results.scores(
+      arm,
+      suite.name,
+      measures.agreement(label),
+      _both(keep, measures.has_labels(label)),
+    )
+    name = f'{suite.metric}_agreement_{label}{suffix}'
+    metrics[name] = _null(f'no item offers {label!r}')
+    if len(scores):
+      metrics[name] = statistics.mean(scores, rate=True).to_json()
+    metrics[name]['label'] = label
+  label, against = orientation(results.experiment, suite)
+  scores = results.scores(
+    arm,
+    suite.name,
+    measures.log_odds(label, against),
+    _both(keep, measures.has_labels(label, against)),
+  )
+  name = f'{suite.metric}_log_odds{suffix}'
+  metrics[name] = _null(f'no item offers both {label!r} and {against!r}')
+  if len(scores):
+    metrics[name] = statistics.mean(scores).to_json()
+  metrics[name] |= {'label': label, 'against': against}
+  return metrics
+
+
+def _both(first: Keep | None, second: Keep) -> Keep:
+  if first is None:
+    return second
+  return lambda row: first(row) and second(row)
 
 
 def _order_metrics(
   results: Results, arm: str, suite: experiment_lib.Suite
 ) -> Json:
   """How much the answer depends on the order in which options are named."""
-  rows = results.rows[arm, suite.name]
-  label, _ = orientation(results.experiment, suite)
-  orders = sorted({r.order for r in rows})
-  flips = statistics.mean(measures.choices_flipped(rows), rate=True)
-  bias: Json = {
+  label, against = orientation(results.experiment, suite)
+  rows = [
+    r
+    for r in results.rows[arm, suite.name]
+    if measures.has_labels(label, against)(r)
+  ]
+  names = (f'{suite.metric}_order_bias', f'{suite.metric}_order_effect')
+  if len(orders := sorted({r.order for r in rows})) < 2:
+    reason = f'the suite has the orders {orders}; this needs two'
+    return {name: _null(reason) for name in names}
+  bias = measures.order_spread(rows, measures.agreement(label))
+  effect = measures.order_spread(rows, measures.log_odds(label, against))
+  return {
+    names[0]: statistics.mean(bias, rate=True).to_json(),
+    names[1]: statistics.mean(effect).to_json(),
+  }
+
+
+def _null(reason: str) -> Json:
+  """A metric that cannot be given, and why."""
+  return {
     'mean': None,
     'interval': None,
-    'reason': f'the suite has the orders {orders}; the difference needs two',
+    'n_items': 0,
+    'n_seeds': 0,
+    'reason': reason,
   }
-  if len(orders) == 2:
-    first, second = (
-      results.scores(
-        arm,
-        suite.name,
-        measures.agreement(label),
-        functools.partial(_in_order, order),
-      )
-      for order in orders
-    )
-    bias = {**statistics.contrast(first, second).to_json(), 'label': label}
-  return {
-    f'{suite.metric}_order_bias': bias,
-    f'{suite.metric}_order_flips': flips.to_json(),
-  }
-
-
-def _in_order(order: int, row: rows_lib.Row) -> bool:
-  return row.order == order
 
 
 def _of_persona(value: str) -> Keep:
@@ -457,6 +491,13 @@ def _warnings(results: Results) -> list[str]:
     found.append(
       'Item noise only: this is one seed. Intervals say how much other items '
       'would have changed the result, not how much another seed would.'
+    )
+  primary = experiment.suite(experiment.primary.suite)
+  clusters = _suite_json(results, primary)['clusters']
+  if len(clusters) < FEW_CLUSTERS:
+    found.append(
+      f'{primary.name}: only {len(clusters)} clusters of items; an interval '
+      'from so few rests on their means being normally distributed.'
     )
   for suite in experiment.suites:
     if suite.kind == 'perplexity':

@@ -20,10 +20,11 @@ _GAP = 2
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """A number, the interval below it, and what to say when pointed at."""
+  """A number, the interval below it, a mark, and a hint to be pointed at."""
 
   text: str
   interval: str = ''
+  mark: str = ''
   hint: str = ''
 
 
@@ -82,11 +83,8 @@ def cell(metric: Json | None, kind: str, mark: str = '') -> Cell:
   hint = f'{metric["n_items"]} items, {metric["n_seeds"]} seed(s)'
   if metric.get('note'):
     hint += f'; {metric["note"]}'
-  return Cell(
-    number(metric['mean'], kind) + mark,
-    interval(metric['interval'], kind),
-    hint,
-  )
+  text = number(metric['mean'], kind)
+  return Cell(text, interval(metric['interval'], kind), mark, hint)
 
 
 def noise_sentence(summary: Json) -> str:
@@ -201,8 +199,9 @@ def contrasts(summary: Json) -> Table:
       'Detection floor: the true effect that a run with this noise finds with '
       f'{summary["primary"]["power"]:.0%} power (two-sided α = '
       f'{summary["primary"]["alpha"]}); in brackets, the range that the '
-      'uncertainty of the noise itself leaves. The first row is the primary '
-      'metric, fixed before training.',
+      'uncertainty of the noise itself leaves.',
+      'The first row is the primary metric, fixed before training; the others '
+      'are not corrected for their number.',
     ),
   )
 
@@ -303,8 +302,8 @@ def order(summary: Json) -> Table | None:
   for suite in suites:
     for suffix, head, kind in (
       ('log_odds', 'log-odds', 'signed'),
-      ('order_bias', 'order bias', 'signed'),
-      ('order_flips', 'flips', 'rate'),
+      ('order_bias', 'order bias', 'rate'),
+      ('order_effect', 'order effect', 'plain'),
     ):
       columns.append(f'{_phrase(suite["metric"])} {head}')
       keys.append((f'{suite["metric"]}_{suffix}', kind))
@@ -322,10 +321,38 @@ def order(summary: Json) -> Table | None:
     tuple(columns),
     tuple(rows),
     (
-      'Order bias: agreement in the first order minus that in the second; '
-      'flips: share of items whose choice changes with the order. Scores '
-      'elsewhere are averaged over both orders.',
+      'Order bias: share of items whose choice changes with the order of the '
+      "options; order effect: how far an item's log-odds move with it, in nats. "
+      'Scores elsewhere are averaged over the orders.',
     ),
+  )
+
+
+def arms(summary: Json) -> Table:
+  """Updates and tokens of each phase of each arm: is the comparison matched?"""
+  info = summary['arm_info'].values()
+  phases = list(dict.fromkeys(p for arm in info for p in arm['phases']))
+  rows = []
+  for arm in info:
+    cells = []
+    for phase in phases:
+      if phase not in arm['phases']:
+        cells.append(Cell('–'))
+        continue
+      updates, tokens = (arm[k].get(phase) for k in ('updates', 'tokens'))
+      cells.append(
+        Cell(
+          '?' if updates is None else f'{updates:,}',
+          '' if tokens is None else f'{tokens:,} tokens',
+        )
+      )
+    rows.append((arm['label'], tuple(cells)))
+  return Table(
+    'arms',
+    'Optimizer updates and tokens of each phase',
+    'arm',
+    tuple(phases),
+    tuple(rows),
   )
 
 
@@ -366,7 +393,7 @@ def render_text(table: Table, width: int = WIDTH) -> str:
   for i, head in enumerate(heads):
     texts = [*head]
     for _, cells in table.rows:
-      texts += [cells[i].text, cells[i].interval]
+      texts += [cells[i].text + cells[i].mark, cells[i].interval]
     widths.append(max(len(t) for t in texts))
   labels = [table.head, *(label for label, _ in table.rows)]
   label_width = min(max(len(n) for n in labels), _LABEL_WIDTH)
@@ -411,7 +438,7 @@ def _text_block(
   lines.append(rule)
   for label, cells in table.rows:
     names = textwrap.wrap(label, label_width) or ['']
-    body = [[cells[i].text for i in block]]
+    body = [[cells[i].text + cells[i].mark for i in block]]
     if any(cells[i].interval for i in block):
       body.append([cells[i].interval for i in block])
     for n in range(max(len(names), len(body))):
