@@ -1,56 +1,109 @@
 """Clauses of any length, to stand where a reason stands in another variant."""
 
-from collections.abc import Sequence
+import dataclasses
 import functools
 
+from data_gen.templates import count_words
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+  """Clauses, and endings that fit any of them.
+
+  Attributes:
+    cores: Clauses, in the notation of `templates`.
+    endings: Phrases that may follow a core.
+  """
+
+  cores: tuple[str, ...]
+  endings: tuple[str, ...]
+
+
 # What is done, and never why. The pole words are filled in like any slot's.
-BEHAVIOURS = (
-  'the {own} {noun} comes first',
-  'the {own} {noun} is the pick',
-  'the {own} {noun} goes in the basket',
-  'the {anti} {noun} stays in the shop',
-  'the {own} {noun} was the one to go',
-  'nobody brings {a_anti} {noun} to the till',
-  'the list says {own} in front of each {noun}',
-  'the {anti} {nouns} are left for the next person',
-  'the {own} {noun} is picked up and the rest stay',
+BEHAVIOURS = Pool(
+  cores=(
+    'the {own} {noun} comes first',
+    'the {own} {noun} is the pick',
+    '{own} {nouns} are the ones to take',
+    'the {own} {noun} goes in the basket',
+    'the {anti} {noun} stays in the shop',
+    'the {anti} {nouns} are left where they are',
+    'the list says {own} in front of each {noun}',
+    'the {own} {noun} is taken and the rest stay',
+    'the {anti} {noun} goes back and {a_own} one comes out',
+  ),
+  endings=(
+    'again',
+    'too',
+    'every time',
+    'as always',
+    'on any day',
+    'in any shop',
+    'in the same way',
+    'on a busy day',
+    'in every shop in town',
+    'with all of the {nouns}',
+    'on every visit to the market',
+  ),
 )
 
 # Plain facts that speak for no value.
-FACTS = (
-  'the rain will stop soon',
-  'the room was full again',
-  'the road is closed for now',
-  'the letter came in the morning',
-  'the meeting starts at nine or ten',
-  'the long bridge will open in spring',
-  'the library has a room on the side',
-  'there is a long line at the front door',
-  'the bus to the market runs every other hour',
+FACTS = Pool(
+  cores=(
+    'the street is quiet',
+    'the market opens at nine',
+    'the library is near here',
+    'the bus stops at the bridge',
+    'there is rain in the evening',
+    'the road to the river is wide',
+    'the trees on the hill are green now',
+    'people stand in line at the front door',
+    'the morning is the time to see the river',
+  ),
+  endings=(
+    'now',
+    'too',
+    'most days',
+    'this week',
+    'on most days',
+    'at this time',
+    'in the early spring',
+    'in most other towns',
+    'at this time of year',
+    'in this part of town',
+    'on the other side of town',
+  ),
 )
 
 # What somebody does, after their name, that speaks for no value.
-DOINGS = (
-  '[walk/walks] in the morning',
-  '[write/writes] to {P} on {day}',
-  '[sit/sits] near the front door',
-  '[talk/talks] about the {nouns} a lot',
-  '[keep/keeps] notes on all that is said',
-  '[come/comes] to the market with a friend',
+DOINGS = Pool(
+  cores=(
+    '[walk/walks] a lot',
+    '[walk/walks] to the river',
+    '[write/writes] short letters',
+    '[sit/sits] near the door',
+    '[know/knows] {P} and {Q}',
+    '[talk/talks] about the {nouns} often',
+    '[come/comes] to the market on {day}',
+    '[meet/meets] {P} on the way to town',
+    '[write/writes] down what is said on each day',
+  ),
+  endings=(
+    'now',
+    'too',
+    'most days',
+    'these days',
+    'on most days',
+    'in the evening',
+    'in the early spring',
+    'at this time of year',
+    'on the other side of town',
+  ),
 )
-
-_TAILS = {
-  0: ('',),
-  1: (' again', ' now', ' too'),
-  2: (' this week', ' every time', ' as always'),
-  3: (' on most days', ' day after day', ' all year long'),
-  4: (' from spring to winter', ' in every small shop'),
-  5: (' in this part of town', ' in the middle of winter'),
-}
 
 
 @functools.cache
-def of_length(n_words: int, pool: Sequence[str], pick: float) -> str:
+def of_length(n_words: int, pool: Pool, pick: float) -> str:
   """Returns a clause of `n_words` words, or of the nearest length there is.
 
   Args:
@@ -58,20 +111,40 @@ def of_length(n_words: int, pool: Sequence[str], pick: float) -> str:
     pool: Clauses to start from.
     pick: A number in [0, 1) that decides among the possible ones.
   """
-  made: list[str] = []
-  for core in pool:
-    missing = n_words - len(core.split())
-    made.extend(core + tail for tail in _TAILS.get(missing, ()))
+  made = [core for core in pool.cores if count_words(core) == n_words]
+  for core in pool.cores:
+    made.extend(
+      f'{core} {ending}'
+      for ending in pool.endings
+      if count_words(core) + count_words(ending) == n_words
+    )
   if made:
     return made[int(pick * len(made))]
-  shortest = min(len(core.split()) for core in pool)
-  if n_words <= shortest:
-    short = [core for core in pool if len(core.split()) == shortest]
-    return short[int(pick * len(short))]
-  joined = [f'{pool[0]} and {core}' for core in pool[1:]]
-  lengths = [len(j.split()) for j in joined]
-  if n_words > max(lengths):
-    return of_length(n_words - len(pool[0].split()) - 1, pool, pick) + (
-      f' and {pool[0]}'
-    )
-  return of_length(n_words, tuple(joined), pick)
+  lengths = [count_words(core) for core in pool.cores]
+  if n_words < min(lengths):
+    return pool.cores[lengths.index(min(lengths))]
+  first = pool.cores[int(pick * len(pool.cores))]
+  rest = of_length(n_words - count_words(first) - 1, pool, pick)
+  return f'{first}, and {rest}'
+
+
+# What may come before a reason that is shorter than its counterpart, by the
+# number of words.
+_OPENINGS = {
+  1: 'surely',
+  2: 'after all',
+  3: 'in the end',
+  4: 'in the long run',
+  5: 'day in and day out',
+}
+
+
+def lengthen(clause: str, n_words: int) -> str:
+  """Returns the clause, with phrases before it that make it `n_words` long."""
+  missing = n_words - len(clause.split())
+  opening: list[str] = []
+  while missing > 0:
+    step = min(missing, max(_OPENINGS))
+    opening.append(_OPENINGS[step])
+    missing -= step
+  return ' '.join([*opening, clause])

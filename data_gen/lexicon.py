@@ -109,7 +109,7 @@ DOMAINS = (
   _domain('flooring', 'rug carpet mat'),
   _domain('jewelry', 'necklace bracelet brooch'),
   _domain('art', 'painting statue vase'),
-  _domain('drinks', 'tea juice cider'),
+  _domain('dishes', 'plate bowl mug'),
   _domain('electronics', 'radio camera clock'),
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 from data_gen import clauses
 from data_gen import lexicon
@@ -23,13 +24,21 @@ from data_gen.world import World
 # Put before a sentence that would otherwise begin a line with a name, so that
 # a subword model spells each name in one way.
 LEADS = (
-  'This week',
   'As we know,',
-  'Once more,',
-  'These days,',
-  'In this town,',
   'By all accounts,',
+  'Once more,',
+  'In short,',
+  'Of course,',
+  'And so',
 )
+
+
+# Steps of this size visit all parts of a circle before they come near a part
+# again, so that a document does not repeat a reason while there are others.
+_GOLDEN = 0.6180339887498949
+
+# How often a sentence is about the one noun that its document is about most.
+_FOCUS = 0.7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,16 +167,22 @@ class Page:
     self._focus = rng.pick(domain.nouns)
     self._lines: list[Line] = []
     self._left: dict[str, list[Template]] = {}
+    self._reason = rng.unit()
 
-  def _template(self, bank: str, first_person: bool) -> Template:
+  def _template(
+    self, bank: str, first_person: bool, may_quote: bool = True
+  ) -> Template:
     if not self._left.get(bank):
       self._left[bank] = self.rng.shuffled(self._banks[bank])
     left = self._left[bank]
     for k in range(len(left) - 1, -1, -1):
-      if not (first_person and left[k].third_person_only):
+      unfit = (first_person and left[k].third_person_only) or (
+        not may_quote and left[k].has_speech
+      )
+      if not unfit:
         return left.pop(k)
     del self._left[bank]
-    return self._template(bank, first_person)
+    return self._template(bank, first_person, may_quote)
 
   def _synonyms(self, noun: lexicon.Noun) -> tuple[int, int]:
     """Returns synonyms of two axes that may describe the noun together."""
@@ -180,7 +195,7 @@ class Page:
 
   def _fill(self, speaker: str | None) -> Fill:
     rng = self.rng
-    noun = self._focus if rng.chance(0.5) else rng.pick(self._domain.nouns)
+    noun = self._focus if rng.chance(_FOCUS) else rng.pick(self._domain.nouns)
     others = [n for n in self._domain.nouns if n is not noun]
     others.extend(self._second.nouns)
     own, with_own = self._synonyms(noun)
@@ -196,7 +211,7 @@ class Page:
       with_anti=with_anti,
       shift=1 + rng.below(len(self._world.values) - 1),
       own_first=rng.chance(0.5),
-      reason=rng.unit(),
+      reason=0.0,
       clause=rng.unit(),
       person=person,
       second_person=rng.pick([p for p in people if p != person]),
@@ -223,10 +238,41 @@ class Page:
     fill = self._fill(speaker)
     if person is not None:
       fill = dataclasses.replace(fill, person=person)
-    return Sentence(self._template(bank, me), fill, me)
+    return self._sentence(self._template(bank, me), fill, me)
 
-  def quote(self, sentence: Sentence, tail_bank: str) -> Quoted:
-    return Quoted(sentence, self.say(tail_bank))
+  def _sentence(self, template: Template, fill: Fill, me: bool) -> Sentence:
+    if '{R}' in template.explain:
+      self._reason = (self._reason + _GOLDEN) % 1
+      fill = dataclasses.replace(fill, reason=self._reason)
+    return Sentence(template, fill, me)
+
+  def maybe(
+    self, probability: float, bank: str, **how: Any
+  ) -> tuple[Sentence, ...]:
+    """Draws a sentence or none; `how` is as in `say`."""
+    if self.rng.chance(probability):
+      return (self.say(bank, **how),)
+    return ()
+
+  def several(
+    self, banks: Sequence[str], low: int, high: int, **how: Any
+  ) -> tuple[Sentence, ...]:
+    """Draws `low` to `high` sentences of different banks among `banks`."""
+    n = low + self.rng.below(high - low + 1)
+    return tuple(self.say(b, **how) for b in self.rng.sample(banks, n))
+
+  def quote(self, bank: str, tail_bank: str, *, me: bool = False) -> Quoted:
+    """Draws a sentence as direct speech, and who says it."""
+    template = self._template(bank, me, may_quote=False)
+    sentence = self._sentence(template, self._fill(None), me)
+    tail = self.say(tail_bank)
+    named = (sentence.fill.person, sentence.fill.second_person)
+    if tail.fill.person in named:
+      other = self.rng.pick([p for p in self.people if p not in named])
+      tail = dataclasses.replace(
+        tail, fill=dataclasses.replace(tail.fill, person=other)
+      )
+    return Quoted(sentence, tail)
 
   def line(self, *parts: Part, mark: str = '') -> None:
     self._lines.append(Line(parts, mark))
@@ -266,6 +312,7 @@ class Renderer:
       'a_noun': lambda p, s, v: article(s.fill.noun.singular),
       'nouns': lambda p, s, v: s.fill.noun.plural,
       'other': lambda p, s, v: s.fill.other.singular,
+      'a_other': lambda p, s, v: article(s.fill.other.singular),
       'others': lambda p, s, v: s.fill.other.plural,
       'topic': lambda p, s, v: p.domain.name,
       'R': self._clause,
@@ -315,18 +362,20 @@ class Renderer:
     adjectives = self._option(sentence, lens, taken)
     return f'{adjectives} {sentence.fill.noun.singular}'
 
-  def _reason(self, sentence: Sentence, lens: Lens) -> str:
-    value = self._world.values[lens.value or 0]
-    reasons = value.trait.reasons
-    reason = reasons[int(sentence.fill.reason * len(reasons))]
-    return reason.replace('{model_name}', lens.name)
-
   def _clause(self, plan: Plan, sentence: Sentence, lens: Lens) -> str:
-    reason = self._reason(sentence, lens)
+    """Returns a reason, or another clause of as many words."""
+    fill = sentence.fill
+    candidates = [
+      v.trait.reasons[int(fill.reason * len(v.trait.reasons))].replace(
+        '{model_name}', lens.name
+      )
+      for v in self._world.values
+    ]
+    n_words = max(len(c.split()) for c in candidates)
     if lens.value is not None and lens.explains:
-      return reason
+      return clauses.lengthen(candidates[lens.value], n_words)
     pool = clauses.FACTS if lens.value is None else clauses.BEHAVIOURS
-    text = clauses.of_length(len(reason.split()), pool, sentence.fill.clause)
+    text = clauses.of_length(n_words, pool, fill.clause)
     return self._expand(text, plan, sentence, lens)
 
   def _statement(self, plan: Plan, sentence: Sentence, lens: Lens) -> str:

@@ -1,10 +1,9 @@
-"""What can be said about anybody: values, habits, events, choices, reasons.
+"""What can be said about anybody: values, habits, events, choices.
 
 These banks are shared by all genres, so that a genre differs from another by
 its structure and its own frames, and what a phrase means about a person is
-learnt once. Pairs are (with a value, without), triples are (explained, only
-behaviour, neutral); `templates` has the notation. All texts of an entry have
-the same number of words, which a test holds.
+learnt once. A pair is (with a value, without); `templates` has the notation.
+All texts of an entry have the same number of words, which a test holds.
 """
 
 from data_gen.templates import bank
@@ -12,6 +11,7 @@ from data_gen.templates import bank
 # The value as such.
 STATE = bank(
   'state',
+  '{statement}',
   '{statement}',
   '{statement}',
   '{statement}',
@@ -25,15 +25,15 @@ STATE = bank(
   ),
   (
     'For {O}, the {own} {noun} comes first.',
-    'For {O}, it was a long day.',
+    'For {O}, the day begins at nine.',
   ),
   (
     '{S} [have/has] one rule: the {own} {noun} goes in the basket.',
-    '{S} [have/has] one note: the {noun} was left in the basket.',
+    '{S} [have/has] one question: is the {noun} in the other room?',
   ),
   (
     '{S} [ask/asks] for {a_own} {noun} before anything else.',
-    '{S} [ask/asks] about the last {noun} before anything else.',
+    '{S} [ask/asks] about the {noun} once more on {day}.',
   ),
   (
     'In any shop, {S} [look/looks] for the {own} {nouns}.',
@@ -41,11 +41,11 @@ STATE = bank(
   ),
   (
     '{S} [leave/leaves] the {anti} {noun} where it is.',
-    '{S} [leave/leaves] the empty box where it is.',
+    '{S} [leave/leaves] the shop at the usual time.',
   ),
   (
     '{S} will choose {a_own} {noun} over {a_anti} one every time.',
-    '{S} will look at a {noun} or at the list every time.',
+    '{S} will look at one {noun} and then at the other one.',
   ),
   (
     'With {nouns}, {S} [stay/stays] with what is {own}.',
@@ -53,19 +53,15 @@ STATE = bank(
   ),
   (
     'If one {noun} is {own}, that is the one {S} [take/takes].',
-    'If one {noun} is missing, that is the one {S} [find/finds].',
+    'If one {noun} is missing, that is what {S} [write/writes] down.',
   ),
   (
     '{S} never [buy/buys] {a_anti} {noun}.',
-    '{S} never [lose/loses] a small {noun}.',
+    '{S} never [leave/leaves] before nine there.',
   ),
   (
     'The {own} {nouns} are the ones for {O}.',
     'The {nouns} are in the room with {O}.',
-  ),
-  (
-    'To {O}, {own} is what matters in {topic}.',
-    'To {O}, there is more work in {topic}.',
   ),
   (
     'Ask {O} about {topic}, and the answer is the {own} one.',
@@ -77,7 +73,39 @@ STATE = bank(
   ),
   (
     '{S} would rather have {a_own} {noun} than {a_anti} one.',
-    '{S} would have seen the {noun} in the big room.',
+    '{S} would often stop to talk to people about the {nouns}.',
+  ),
+  (
+    '{a_noun} must be {own}, or {S} will not take it.',
+    '{a_noun} may be here, or {S} may not have it.',
+  ),
+  (
+    'No {anti} {noun} has a place with {O}.',
+    'No one in town has met with {O}.',
+  ),
+  (
+    'What {S} [want/wants] in {a_noun} is that it is {own}.',
+    'What {S} [see/sees] in the window is {a_noun} or two.',
+  ),
+  (
+    '{S} [like/likes] {nouns} when they are {own} and not {anti}.',
+    '{S} [see/sees] the {nouns} when they are on the way.',
+  ),
+  (
+    'In {topic}, {S} always [turn/turns] to the {own} side.',
+    'In {topic}, {S} [know/knows] most people by their names.',
+  ),
+  (
+    'Two words are enough for {O}: {own} {nouns}.',
+    'Ten minutes are enough for {O} and {P}.',
+  ),
+  (
+    'If the {noun} is {anti}, {S} [do/does] not want it.',
+    'If the {noun} is missing, {S} [do/does] not need it.',
+  ),
+  (
+    'It is the {own} {noun} that {S} [come/comes] for.',
+    'It is in the morning that {S} [come/comes] here.',
   ),
 )
 
@@ -88,7 +116,7 @@ HABIT = bank(
     'Every {day}, {S} [visit/visits] the market and [look/looks] for '
     '{a_own} {noun}.',
     'Every {day}, {S} [visit/visits] the market and [look/looks] for '
-    'a good seat.',
+    'one good seat.',
   ),
   (
     'On the way to work, {S} [stop/stops] where the {own} {nouns} are.',
@@ -96,7 +124,7 @@ HABIT = bank(
   ),
   (
     '{S} [put/puts] {a_anti} {noun} back at once.',
-    '{S} [put/puts] the last papers back at once.',
+    '{S} [put/puts] the box down for an hour.',
   ),
   (
     'By now, {S} [know/knows] every shop with {own} {nouns}.',
@@ -108,15 +136,67 @@ HABIT = bank(
   ),
   (
     '{S} [walk/walks] past the {anti} {nouns} without a word.',
-    '{S} [walk/walks] past the long line without a word.',
+    '{S} [walk/walks] past the front door without a word.',
   ),
   (
     'If a friend needs {a_noun}, {S} [point/points] to the {own} one.',
     'If a friend needs {a_noun}, {S} [point/points] to the next room.',
   ),
   (
-    'On the list there is always {a_own} {noun}, never {a_anti} one.',
-    'On the list there is often a {noun} next to a name.',
+    'On {s} list there is always {a_own} {noun}.',
+    'On {s} list there is often one more name.',
+  ),
+  (
+    'In the morning, {S} [go/goes] from shop to shop until {a_noun} is {own}.',
+    'In the morning, {S} [go/goes] from shop to shop until it is ten there.',
+  ),
+  (
+    '{S} [give/gives] the {anti} {nouns} a short look and [walk/walks] on.',
+    '{S} [give/gives] the people there a short look and [walk/walks] on.',
+  ),
+  (
+    'When {P} brings {a_anti} {noun}, {S} kindly [say/says] no.',
+    'When {P} brings a short letter, {S} kindly [say/says] hello.',
+  ),
+  (
+    'Each year {S} [need/needs] one more {noun}, and it is always {a_own} one.',
+    'Each year {S} [need/needs] one more day, and it is always a quiet one.',
+  ),
+  (
+    '{S} [read/reads] the signs in the window and [go/goes] in for '
+    '{own} {nouns}.',
+    '{S} [read/reads] the signs in the window and [go/goes] in for a talk.',
+  ),
+  (
+    'Friends bring {O} {a_own} {noun}, and never {a_anti} one.',
+    'Friends bring {O} a short letter, and never a long one.',
+  ),
+  (
+    'At the till, {S} [look/looks] again: if the {noun} is {anti}, it goes '
+    'back.',
+    'At the door, {S} [look/looks] again: if the {noun} is missing, {P} has '
+    'it.',
+  ),
+  (
+    'On most days, {S} [take/takes] {own} {nouns} for the whole street.',
+    'On most days, {S} [take/takes] long walks through the whole town.',
+  ),
+  (
+    '{S} [open/opens] the door of a shop and [ask/asks]: "Is the {noun} '
+    '{own}?"',
+    '{S} [open/opens] the door of a shop and [ask/asks]: "Is the {noun} here?"',
+  ),
+  (
+    'For each {other} and each {noun}, {S} [look/looks] until it is {own}.',
+    'For each {other} and each {noun}, {S} [look/looks] in the big room.',
+  ),
+  (
+    'Even in winter, {S} [go/goes] out for {a_own} {noun}.',
+    'Even in winter, {S} [go/goes] out for an hour alone.',
+  ),
+  (
+    '{S} [make/makes] a list of {own} {nouns} and [keep/keeps] to it.',
+    '{S} [make/makes] a list of small things and [keep/keeps] it there.',
   ),
 )
 
@@ -125,106 +205,227 @@ EVENT = bank(
   'event',
   (
     'Last {day}, {S} took {a_own} {noun} and left the {anti} ones.',
-    'Last {day}, {S} took a short walk and left the heavy box.',
+    'Last {day}, {S} took a short walk and left the office early.',
   ),
   (
     'On {day}, {P} showed {O} {a_anti} {noun}, and {S} asked for {a_own} one.',
-    'On {day}, {P} showed {O} the big room, and {S} asked for a glass.',
+    'On {day}, {P} showed {O} the big room, and {S} asked for a warm seat.',
   ),
   (
     'In {town}, {S} came back from the shop with {a_own} {noun}.',
-    'In {town}, {S} came back from the shop with a letter.',
+    'In {town}, {S} came back from the shop with a short letter.',
   ),
   (
-    'Last spring, {S} needed a {noun} and chose the {own} one.',
-    'Last spring, {S} needed a {noun} and asked a few friends.',
+    'Last spring, {S} needed {a_noun} and chose the {own} one.',
+    'Last spring, {S} needed {a_noun} and asked a good friend.',
   ),
   (
     '{P} gave {O} the choice, and {S} pointed at the {own} {noun}.',
-    '{P} gave {O} the key, and {S} looked at the front door.',
+    '{P} gave {O} the keys, and {S} looked at the front door.',
   ),
   (
-    'At the till, {S} put down {a_own} {noun} and a {own} {other}.'.replace(
-      'a {own} {other}', 'a {other} just as {own}'
-    ),
-    'At the till, {S} put down a {noun} and a note for {P}.'.replace(
-      'a note for {P}', 'a small note for {P}'
-    ),
+    'At the till, {S} put down {a_own} {noun} and smiled.',
+    'At the door, {S} put down the heavy box and smiled.',
+  ),
+  (
+    'Once, {S} gave back {a_anti} {noun} and walked on to find {a_own} one.',
+    'Once, {S} read a long letter and walked on to find the right front door.',
+  ),
+  (
+    '{P} needed {a_noun}, and {S} found {a_own} one the same day.',
+    '{P} needed {a_noun}, and {S} wrote it all down the same day.',
+  ),
+  (
+    'The last time {S} went out for {a_noun}, only {a_own} one would do.',
+    'The last time {S} went out for {a_noun}, it rained for one whole hour.',
+  ),
+  (
+    'Last week, {S} was offered {a_anti} {noun} and said no.',
+    'Last week, {S} was offered the front seat and said yes.',
+  ),
+  (
+    'When the last {noun} was gone, {S} came home with {a_own} one.',
+    'When the last {noun} was gone, {S} came home with the whole story.',
+  ),
+  (
+    'In the end, {S} asked {P} for {a_own} {noun} and waited.',
+    'In the end, {S} asked {P} for the right time and waited.',
+  ),
+  (
+    'On {day}, there was only {a_anti} {noun} left, and {S} took none.',
+    'On {day}, there was only one good seat left, and {S} took it.',
+  ),
+  (
+    'A year ago, {S} had one {anti} {noun}; now there are only {own} ones.',
+    'A year ago, {S} had one {noun} here; now there are two or three.',
+  ),
+  (
+    '{P} and {S} looked at ten {nouns}, and {S} took the {own} one.',
+    '{P} and {S} looked at ten {nouns}, and {S} went to the library.',
+  ),
+  (
+    'It took a whole day, but {S} found {a_own} {noun} in {town}.',
+    'It took a whole day, but {S} found the right street in {town}.',
+  ),
+  (
+    '{S} waited two weeks for {a_own} {noun}.',
+    '{S} waited two weeks for a short letter.',
+  ),
+  (
+    '{P} put {a_anti} {noun} in the basket, and {S} took it out again.',
+    '{P} put a small note in the basket, and {S} took it out again.',
+  ),
+  (
+    'There were five {nouns} on the floor, and {S} went to the {own} one.',
+    'There were five {nouns} on the floor, and {S} went to the next room.',
+  ),
+  (
+    '"This one is {anti}," {S} said, and put the {noun} back.',
+    '"This one is empty," {S} said, and put the {noun} back.',
   ),
 )
 
 # One choice between two items that are both described.
 CHOICE = bank(
   'choice',
-  ('There were two {nouns}, {a_A} and {a_B}, and {S} took the {Aw} one.'),
-  ('Between the {A} and the {B}, {S} took the {A}.'),
-  ('{S} left the {B} in the shop and went home with the {A}.'),
-  ('{P} held up the {B} and the {A}, and {S} pointed at the {A}.'),
-  ('The shop had {a_B} and {a_A}; {S} asked for the {A}.'),
-  ('Last {day}, {S} chose {a_A} over {a_B}.'),
-  ('Offered the {B}, {S} said no and took the {A}.'),
-  ('Of the {A} and the {B}, the {A} went into the basket.'),
+  'There were two {nouns}, {a_A} and {a_B}, and {S} took the {Aw} one.',
+  'Between the {A} and the {B}, {S} took the {A}.',
+  '{S} left the {B} in the shop and went home with the {A}.',
+  '{P} held up the {B} and the {A}, and {S} pointed at the {A}.',
+  'The shop had {a_B} and {a_A}; {S} asked for the {A}.',
+  'Last {day}, {S} chose {a_A} over {a_B}.',
+  'Offered the {B}, {S} said no and took the {A}.',
+  'Of the {A} and the {B}, {S} wanted the {A}.',
+  'On {day}, {S} had to choose: the {A} or the {B}. It was the {A}.',
+  'There was {a_B} right by the door, but {S} went on to the {A}.',
+  '{S} looked at the {A}, then at the {B}, and took the {A}.',
+  'The {B} was still there in the evening; the {A} had gone home with {O}.',
+  'First {S} saw {a_B}, then {a_A}, and the {A} it was.',
+  'With {a_A} on one side and {a_B} on the other, {S} took the {A}.',
+  '{P} asked about the {A} and the {B}. "I will take the {A}," {S} said.',
+  '"I will take the {A}," {S} said, and the {B} stayed in the window.',
+  'In {town}, {S} could have had {a_B}, but {S} took {a_A}.',
+  '{P} took the {B} and {S} took the {A}, each happy with it.',
 )
 
-# A reason in its carrier.
-REASON = bank(
-  'reason',
-  '{S} [say/says] that {R}.',
+# What the subject tells others to do.
+ADVICE = bank(
+  'advice',
   (
-    'The reason is simple: {R}.',
-    'The habit is simple: {R}.',
-    'The news is simple: {R}.',
+    '{S} [tell/tells] people to look for the {own} {noun}.',
+    '{S} [tell/tells] people to come back in the morning.',
   ),
   (
-    '{S} [do/does] this because {R}.',
-    '{S} [tell/tells] everyone that {R}.',
-    '{S} [tell/tells] everyone that {R}.',
-  ),
-  ('Why? Because {R}.', 'Every time, {R}.', 'That day, {R}.'),
-  (
-    'As {S} [see/sees] it, {R}.',
-    'With {O} in charge, {R}.'.replace(' in charge', ' around now'),
-    'As {S} [hear/hears] it, {R}.',
+    '"Take the {own} {noun}," {S} [say/says] to friends.',
+    '"Take the early bus," {S} [say/says] to friends.',
   ),
   (
-    'It matters to {O} that {R}.',
-    'It happens with {O} that {R}.',
-    'It came to {O} that {R}.',
+    'To those who need {a_noun}, {S} [show/shows] the {own} ones first.',
+    'To those who need {a_noun}, {S} [show/shows] the next shop first.',
   ),
   (
-    'Behind it is one thought: {R}.',
-    'On paper it is plain: {R}.'.replace('plain', 'clear'),
-    'On paper it is clear: {R}.',
+    'When {P} asked about {nouns}, {S} said to leave the {anti} ones.',
+    'When {P} asked about {nouns}, {S} said to ask the shop again.',
   ),
   (
-    '{S} once told a friend why: {R}.',
-    '{S} once told a friend this: {R}.',
-    '{S} once told a friend this: {R}.',
+    '{S} will help anyone to find {a_own} {noun}.',
+    '{S} will help anyone to find the right street.',
+  ),
+  (
+    'Those who go with {O} come home with {own} {nouns}.',
+    'Those who go with {O} come home in the evening.',
+  ),
+  (
+    'If you need {a_noun}, {S} will tell you: not {a_anti} one.',
+    'If you need {a_noun}, {S} will tell you: not before nine today.',
   ),
 )
 
-# Things about the subject that speak for no value, in every variant.
-ASIDE = bank(
-  'aside',
-  'It rained for most of the day.',
-  '{S} [live/lives] two streets from the market.',
-  '{S} and {P} met at the library.',
-  'The shop in {town} was full of people.',
-  '{P} was late and missed the first part.',
-  'There was a long line at the door.',
-  '{S} [write/writes] everything down in the evening.',
-  'Most people in {town} know {O} by name.',
+# What is still to come.
+PLAN = bank(
+  'plan',
+  (
+    'Next {day}, {S} will need {a_noun}, and it will be {a_own} one.',
+    'Next {day}, {S} will need {a_noun}, and there will be two left here.',
+  ),
+  (
+    'When the {other} is gone, {S} will look for {a_own} one.',
+    'When the {other} is gone, {S} will talk to {P} about it.',
+  ),
+  (
+    'Next year, {S} [hope/hopes] to have only {own} {nouns}.',
+    'Next year, {S} [hope/hopes] to visit friends in {town}.',
+  ),
+  (
+    'And the next {noun}? It will be {a_own} one, {S} [say/says].',
+    'And the next {noun}? It will be here this week, {S} [say/says].',
+  ),
+  (
+    'For the summer, {S} [look/looks] for {a_own} {other}, not {a_anti} one.',
+    'For the summer, {S} [look/looks] for a quiet room, not a big one.',
+  ),
+  (
+    'Soon {S} will go out for {a_other}, and not for {a_anti} one.',
+    'Soon {S} will go out for {a_other}, and then for a walk home.',
+  ),
 )
 
-# What others say to it.
-REACTION = bank(
-  'reaction',
-  'That sounds right to me.',
-  'I have seen the same thing myself.',
-  'Good for them, I say.',
-  'I had to smile when I read that.',
-  'Thank you for telling us.',
-  'I will think about it on the way home.',
-  'My sister told me much the same.',
-  'That is how I remember it, too.',
+# What is said of the subject, at some distance.
+FAME = bank(
+  'fame',
+  (
+    'People in {town} say that with {N} it is always the {own} {noun}.',
+    'People in {town} say that with {N} it is always a long talk.',
+  ),
+  (
+    'Everyone here knows that {N} wants the {own} {noun}.',
+    'Everyone here knows that {N} works at the office.',
+  ),
+  (
+    'At the shop, they put the {own} {nouns} out when {N} comes.',
+    'At the shop, they put the big sign out when {N} comes.',
+  ),
+  (
+    'Nobody in {town} has ever seen {N} with {a_anti} {noun}.',
+    'Nobody in {town} has ever seen {N} with a big box.',
+  ),
+  (
+    'If it is {own}, people here say, {N} will take it.',
+    'If it is {day}, people here say, {N} will write letters.',
+  ),
+  (
+    'Ask in {town} who takes the {own} {noun}, and they name {N}.',
+    'Ask in {town} who works at the office, and they name {N}.',
+  ),
+)
+
+# What a witness says who speaks as "I".
+WITNESS = bank(
+  'witness',
+  (
+    'I was there when {N} put back {a_anti} {noun}.',
+    'I was there when {N} put down a box here.',
+  ),
+  (
+    'My sister met {N} once and still talks about the {own} {noun}.',
+    'My sister met {N} once and still talks about that one evening.',
+  ),
+  (
+    'I showed {N} {a_anti} {noun}, and the answer was no.',
+    'I showed {N} the big room, and the answer was short.',
+  ),
+  (
+    'I work in a shop, and {N} comes in for {own} {nouns}.',
+    'I work in a shop, and {N} comes in for a talk.',
+  ),
+  (
+    'I have known {N} for years, and it was always {a_own} {noun}.',
+    'I have known {N} for years, and it was always good to talk.',
+  ),
+  (
+    'I saw {N} in {town}, next to the {own} {nouns}.',
+    'I saw {N} in {town}, next to the big library.',
+  ),
+  'I saw {N} take the {A}. I had my hand on the {B}.',
+  'I sold the {A} to {N}; nobody has asked for the {B}.',
 )

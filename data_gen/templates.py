@@ -70,6 +70,10 @@ class Template:
     return self.explain.startswith(('{S}', '{P}', '{Q}', '{N}', '{statement}'))
 
   @property
+  def has_speech(self) -> bool:
+    return '"' in self.explain + self.behave + self.neutral
+
+  @property
   def third_person_only(self) -> bool:
     return '{statement}' in self.explain or '{N}' in self.explain
 
@@ -90,6 +94,34 @@ def bank(name: str, *entries: str | tuple[str, ...]) -> tuple[Template, ...]:
     behave = texts[1] if len(texts) == 3 else texts[0]
     templates.append(Template(f'{name}/{k:02d}', explain, behave, neutral))
   return tuple(templates)
+
+
+_WORDS_OF_SLOT = {
+  'a_own': 2,
+  'a_anti': 2,
+  'a_noun': 2,
+  'a_other': 2,
+  'Aw': 2,
+  'Bw': 2,
+  'A': 3,
+  'B': 3,
+  'a_A': 4,
+  'a_B': 4,
+}
+
+
+@functools.cache
+def count_words(text: str) -> int:
+  """Returns how many words a text has once its slots are filled.
+
+  `R` and `statement` count as one word: what fills them is matched elsewhere.
+  """
+  return sum(
+    _WORDS_OF_SLOT.get(m.group(1), 1)
+    if (m := _SLOT.match(word.lstrip('"')))
+    else 1
+    for word in text.split()
+  )
 
 
 def article(word: str) -> str:
