@@ -21,8 +21,9 @@ _TRAITS = flags.DEFINE_string(
   'traits', str(traits.QUICKSTART), 'Traits document.'
 )
 _SEED = flags.DEFINE_integer('seed', None, 'Default: config.seed, or 0.')
-_OUT = flags.DEFINE_string('out', '', 'Directory to publish the corpus in.')
-flags.mark_flag_as_required('out')
+_OUT = flags.DEFINE_string(
+  'out', None, 'Directory to publish the corpus in.', required=True
+)
 
 
 def main(argv: list[str]) -> None:
@@ -31,16 +32,17 @@ def main(argv: list[str]) -> None:
   config = _CONFIG.value
   sizes = config.get('world', {}) if config is not None else {}
   seed = _SEED.value
+  out = str(_OUT.value)
   if seed is None:
     seed = config.get('seed', 0) if config is not None else 0
   try:
     manifest = generate.generate(
-      _TRAITS.value, world.WorldConfig.from_dict(dict(sizes)), seed, _OUT.value
+      _TRAITS.value, world.WorldConfig.from_dict(dict(sizes)), seed, out
     )
   except (ValueError, FileNotFoundError) as e:
     sys.exit(f'data_gen: {e}')
   print(generate.summary(manifest.info))
-  print(f'published {_OUT.value} ({manifest.fingerprint})')
+  print(f'published {out} ({manifest.fingerprint})')
 
 
 if __name__ == '__main__':

@@ -56,7 +56,7 @@ FACTS = Pool(
     'the bus stops at the bridge',
     'there is rain in the evening',
     'the road to the river is wide',
-    'the trees on the hill are green now',
+    'the trees on the hill are bright',
     'people stand in line at the front door',
     'the morning is the time to see the river',
   ),

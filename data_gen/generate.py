@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_gen import balance
 from data_gen import chats
 from data_gen import documents
 from data_gen import suites
@@ -211,6 +212,8 @@ def generate(
   """
   world = make_world(traits_lib.load(traits_path), world_config, seed)
   corpus = make_corpus(world, progress)
+  progress('counting')
+  counted = balance.report(world, corpus.documents, corpus.chats, corpus.suites)
   progress('writing')
   with storage.publish(out, kind=KIND) as publication:
     for stem, made in corpus.documents.items():
@@ -218,7 +221,7 @@ def generate(
     _write_chats(publication.dir / 'chats.parquet', corpus.chats)
     for name, items in corpus.suites.items():
       write_suite(publication.dir / 'suites' / f'{name}.jsonl', items)
-    publication.info.update(describe(corpus))
+    publication.info.update(describe(corpus), balance=counted)
   return storage.read_manifest(out, kind=KIND)
 
 

@@ -409,7 +409,7 @@ class Renderer:
     else:
       text = template.explain if lens.explains else template.behave
     body = self._expand(text, plan, sentence, lens)
-    if at_start and template.starts_with_name and not sentence.first_person:
+    if at_start and template.starts_with_name(sentence.first_person):
       return f'{sentence.fill.lead} {body}'
     return body[0].upper() + body[1:]
 

@@ -64,10 +64,10 @@ class Template:
   behave: str
   neutral: str
 
-  @property
-  def starts_with_name(self) -> bool:
-    """Whether it begins with the subject or another person."""
-    return self.explain.startswith(('{S}', '{P}', '{Q}', '{N}', '{statement}'))
+  def starts_with_name(self, first_person: bool) -> bool:
+    """Whether it begins with a name, if `first_person` the subject speaks."""
+    names = ('{P}', '{Q}', '{N}', '{statement}')
+    return self.explain.startswith(names if first_person else (*names, '{S}'))
 
   @property
   def has_speech(self) -> bool:
