@@ -67,7 +67,8 @@ def raw_config(prepared, **phase) -> dict:
 
 def make_config(prepared, **phase) -> ConfigDict:
   raw = raw_config(prepared, **phase)
-  raw['phases'] = tuple(ConfigDict(p) for p in raw['phases'])
+  # A tuple's mappings stay plain dicts unless they are wrapped.
+  raw['phases'] = (ConfigDict(raw['phases'][0]), raw['phases'][1])
   return ConfigDict(raw)
 
 
@@ -167,6 +168,19 @@ def test_a_source_of_another_tokenizer_is_refused(prepared, tmp_path):
     data.mixture_for_phase(config, 0)
 
 
+@pytest.mark.parametrize(
+  ('key', 'where'),
+  [('tokenizer', 'config'), ('sources', 'config'), ('seed', 'config')],
+)
+def test_a_key_that_is_missing_is_named(prepared, key, where):
+  raw = raw_config(prepared)
+  del raw[key]
+  with pytest.raises(ValueError, match=f'{where}.{key}: is missing'):
+    data.mixture_for_phase(raw, 0)
+  with pytest.raises(ValueError, match=r'phases\[0\]\.mixture: is missing'):
+    data.mixture_for_phase(raw_config(prepared, mixture=None), 0)
+
+
 def test_micro_batches_must_divide_the_batch(prepared):
   config = make_config(prepared, accumulation=3)
   with pytest.raises(ValueError, match=r'phases\[0\]\.accumulation=3'):
@@ -176,7 +190,7 @@ def test_micro_batches_must_divide_the_batch(prepared):
 
 def test_two_phases_of_one_name_are_refused(prepared):
   config = make_config(prepared)
-  config.phases[1].name = 'midtrain'
+  config.phases[1]['name'] = 'midtrain'
   with pytest.raises(ValueError, match=r"phases\[0\]\.name: 'midtrain'"):
     data.mixture_for_phase(config, 0)
 
@@ -206,7 +220,6 @@ def show(prepared, *flags):
   file.write_text(
     'from ml_collections import ConfigDict\n\n\ndef get_config(arm):\n'
     f'  raw = {raw!r}\n'
-    "  raw['phases'] = tuple(ConfigDict(p) for p in raw['phases'])\n"
     '  return ConfigDict(raw)\n'
   )
   return subprocess.run(

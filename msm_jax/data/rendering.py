@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 import itertools
-from typing import Any
 
 import numpy as np
 
-from msm_jax import schema
 from msm_jax import tokenizers
 from msm_jax.data import mixture as mixture_lib
 
@@ -74,18 +72,3 @@ def describe_row(
     )
     part = f', piece {piece}' if piece else ''
     yield f'[{segment}] {document}{part} ({int(at.sum())} tokens)\n{text}'
-
-
-def find_phase(config: Any, name: str) -> int:
-  """Returns the index of the phase of that name.
-
-  Raises:
-    ConfigError: If there is none, with the nearest name.
-  """
-  names = [phase.name for phase in config.phases]
-  if name not in names:
-    raise schema.ConfigError(
-      f'--phase={name}: there is no such phase{schema.suggest(name, names)}; '
-      f'phases: {names}'
-    )
-  return names.index(name)

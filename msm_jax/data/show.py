@@ -33,9 +33,13 @@ _ROWS = flags.DEFINE_integer(
 
 def show(config: Any, phase: str, step: int, rows: int) -> None:
   """Prints up to `rows` rows of a batch."""
-  mixture = phases.mixture_for_phase(
-    config, rendering.find_phase(config, phase)
-  )
+  names = phases.phase_names(config)
+  if phase not in names:
+    raise schema.ConfigError(
+      f'--phase={phase}: there is no such phase{schema.suggest(phase, names)}; '
+      f'phases: {names}'
+    )
+  mixture = phases.mixture_for_phase(config, names.index(phase))
   if not 0 <= step < mixture.n_batches:
     raise schema.ConfigError(
       f'--step={step}: phase {phase!r} has steps 0 … {mixture.n_batches - 1}'
