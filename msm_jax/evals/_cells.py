@@ -95,20 +95,45 @@ class Cells:
     without = (self.sums.sum(2, keepdims=True) - self.sums) / left
     # [S, U]: how far m_s moves when unit u is left out.
     moved = np.einsum('k,ksu->su', self.coefficients, without) - m[:, None]
-    n_seeds = len(m)
     if self.shared and not by_seed:
-      units = self.n_units
-      moved_theta = moved.mean(0)
-      variance = (units - 1) / units * float((moved_theta**2).sum())
-      return math.sqrt(variance), float(units - 1)
-    # No unit is in two seeds: strata, with Welch's degrees of freedom.
-    units_s = self.present.sum(1)
-    parts = (units_s - 1) / units_s * (moved**2).sum(1) / n_seeds**2
-    variance = float(parts.sum())
-    if variance == 0:
-      return 0.0, float((units_s - 1).sum())
-    df = variance**2 / float((parts**2 / (units_s - 1)).sum())
-    return math.sqrt(variance), df
+      factor = (self.n_units - 1) / self.n_units
+      variance = factor * float((moved.mean(0) ** 2).sum())
+    else:
+      # No unit is in two seeds: the variances of the seeds add up.
+      units_s = self.present.sum(1)
+      parts = (units_s - 1) / units_s * (moved**2).sum(1)
+      variance = float(parts.sum()) / len(m) ** 2
+    return math.sqrt(variance), self._df(by_seed or not self.shared)
+
+  def _df(self, by_seed: bool) -> float:
+    """Satterthwaite's degrees of freedom of the jackknife variance.
+
+    Bell and McCaffrey ("Bias reduction in standard errors …", Survey
+    Methodology 28, 2002) take items as independent; here the smaller of that
+    and of items that are one within a cluster. G − 1 for clusters of one size,
+    fewer where a few large clusters decide.
+    """
+    if self.unit == 'item':
+      return float((self.present.sum(1) - 1).sum())
+    shares = (self.weights / self.weights.sum(2, keepdims=True)).mean(0)
+    found = []
+    for independent in (True, False):
+      # moved = leave · (means of the units); the columns carry their spread.
+      leaves = []
+      for p in shares:
+        leave = (p / (1 - p))[:, None] * (p[None, :] - np.eye(len(p)))
+        variance = 1 / np.where(p > 0, p, np.inf) if independent else p > 0
+        leaves.append(leave * np.sqrt(variance))
+      if by_seed:
+        scale = 1 - 1 / self.present.sum(1)
+        spreads = [k * b @ b.T for k, b in zip(scale, leaves, strict=True)]
+      elif independent:
+        spreads = [np.sum([b @ b.T for b in leaves], axis=0)]
+      else:
+        spreads = [np.sum(leaves, axis=0) @ np.sum(leaves, axis=0).T]
+      trace = sum(float(np.trace(g)) for g in spreads)
+      found.append(trace**2 / sum(float((g**2).sum()) for g in spreads))
+    return min(found)
 
 
 def _one_each(terms: Terms) -> bool:
@@ -123,28 +148,27 @@ def _one_each(terms: Terms) -> bool:
 
 def two_way(
   cells: Cells, m: np.ndarray, se_seeds: float, se_items: float | None
-) -> float | None:
-  """Standard error with seeds and clusters random.
+) -> tuple[float | None, float | None]:
+  """Seeds and clusters both random.
 
-  V = V_seeds + V_clusters − V_(seed × cluster), never below either of the first
-  two. Where no cluster is in two seeds, the last two are equal and V = V_seeds.
+  With σ_a² between seeds, σ_b² between clusters and σ_e² between cells, V_seeds
+  lacks S/(S−1) times the part of σ_b² that recurs in several seeds. That part is
+  V_items − V_within, where V_within takes a recurring cluster as another one in
+  each seed. So V = V_seeds + (V_items − V_within) · S/(S−1): the balanced
+  ANOVA's (MS_S + MS_G − MS_E)/(SG) where every cluster is in every seed, and
+  V_seeds where none is in two.
+
+  Returns:
+    (standard error, never below `se_seeds` and `se_items`; σ_a, or 0 where its
+    estimate is negative), None where the units do not suffice.
   """
-  if se_items is None:
-    return None
-  if not cells.shared:
-    return se_seeds
   within, _ = cells.jackknife(m, by_seed=True)
-  if within is None:
-    return None
-  combined = se_seeds**2 + se_items**2 - within**2
-  return math.sqrt(max(combined, se_seeds**2, se_items**2))
-
-
-def sd_between_seeds(
-  cells: Cells, m: np.ndarray, se_seeds: float
-) -> float | None:
-  """Standard deviation of m_s beyond what its own items explain."""
-  within, _ = cells.jackknife(m, by_seed=True)
-  if within is None:
-    return None
-  return math.sqrt(max(0.0, (se_seeds**2 - within**2) * len(m)))
+  if se_items is None or within is None:
+    return None, None
+  n_seeds = len(m)
+  recurring = 0.0
+  if cells.shared:
+    recurring = (se_items**2 - within**2) * n_seeds / (n_seeds - 1)
+  variance = se_seeds**2 + recurring
+  sd_seeds = math.sqrt(max(0.0, (variance - se_items**2) * n_seeds))
+  return math.sqrt(max(variance, se_seeds**2, se_items**2)), sd_seeds

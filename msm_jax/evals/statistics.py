@@ -9,12 +9,13 @@ contrast between arms, paired by seed and item).
 Two kinds of noise, two standard errors, never mixed up:
 
 - `se_items`: had other domains been asked, of the same trained models. The
-  delete-one-cluster jackknife (CV3), V = (G−1)/G · Σ_g (θ_(−g) − θ)² with
-  t(G−1): MacKinnon, Nielsen and Webb, "Cluster-robust inference: a guide to
-  empirical practice", J. Econometrics 232 (2023), arXiv 2205.03285. For
-  clusters of one size it is exactly the t-interval of the G cluster means. With
-  few clusters it is wide (G = 2: ±12.7 SE); it leans on the cluster means
-  being roughly normal, which no method can check with so few.
+  delete-one-cluster jackknife (CV3), V = (G−1)/G · Σ_g (θ_(−g) − θ)²:
+  MacKinnon, Nielsen and Webb, "Cluster-robust inference: a guide to empirical
+  practice", J. Econometrics 232 (2023), arXiv 2205.03285. For clusters of one
+  size it is exactly the t(G−1)-interval of the G cluster means; for unequal
+  ones the degrees of freedom shrink (Bell and McCaffrey 2002). With few
+  clusters it is wide (G = 2: ±12.7 SE) and leans on the cluster means being
+  roughly normal, which no method can check with so few.
 - `se_seeds`: had other seeds been trained, sd(m_s)/√S with t(S−1). It contains
   the item noise of the seeds' different worlds. One seed says nothing about it:
   then the interval is of item noise only, and says so.
@@ -24,8 +25,9 @@ clusters recur in several seeds, `interval_both` treats seeds and clusters as
 random at once, and is never the narrower one: would it hold for new seeds *and*
 new domains? That this is another question is Clark's "language-as-fixed-effect
 fallacy" (J. Verbal Learning and Verbal Behavior 12, 1973); the variance is that
-of Cameron, Gelbach and Miller, "Robust inference with multiway clustering", J.
-Business & Economic Statistics 29 (2011).
+of the two-way ANOVA, with min(S, G) − 1 degrees of freedom (Cameron and Miller,
+"A practitioner's guide to cluster-robust inference", J. Human Resources 50,
+2015).
 """
 
 import dataclasses
@@ -167,9 +169,8 @@ def estimate(terms: Terms, *, rate: bool = False) -> Estimate:
   se_seeds = se_both = df_both = sd_seeds = None
   if n_seeds >= 2:
     se_seeds = float(per_seed.std(ddof=1)) / math.sqrt(n_seeds)
-    se_both = _cells.two_way(cells, per_seed, se_seeds, se_items)
+    se_both, sd_seeds = _cells.two_way(cells, per_seed, se_seeds, se_items)
     df_both = float(min(n_seeds, cells.n_units) - 1)
-    sd_seeds = _cells.sd_between_seeds(cells, per_seed, se_seeds)
   se_items, se_seeds, se_both = exact(se_items), exact(se_seeds), exact(se_both)
   by_seeds = n_seeds >= 2
   se = se_seeds if by_seeds else se_items

@@ -368,7 +368,7 @@ def persona_shift(summary: Json) -> mpl_figure.Figure | None:
       _point(axes, shift['other'], i + 0.14, 'c0', 'D', filled=False)
     _zero(axes)
     _rows_axis(axes, [contrasts[n]['title'] for n in shifts], 26)
-    axes.set_xlabel(f'contrast in {summary["primary"]["score_text"]}')
+    axes.set_xlabel(f'contrast in {summary["primary"]["score_name"]}')
     _legend(
       figure,
       [

@@ -148,6 +148,7 @@ def contrast_json(results: Results, contrast: experiment_lib.Contrast) -> Json:
     'name': contrast.name,
     'title': _title(results, contrast),
     'statement': contrast.statement or _statement(results, contrast),
+    'score_name': score_name(contrast),
     'score_text': score_text(contrast),
     'kind': contrast.kind,
     'suite': contrast.suite,
@@ -217,7 +218,8 @@ def _contrast_terms(
     scores = results.scores(arm, suite, measure, keep)
     if not len(scores):
       raise ValueError(
-        f'contrast {contrast.name!r}: no item of suite {suite!r} offers {labels}'
+        f'contrast {contrast.name!r}: no item of suite {suite!r} offers '
+        f'{labels}'
       )
     terms.append((scale * contrast.scale, scores))
   return terms
@@ -235,14 +237,23 @@ def _measure(contrast: experiment_lib.Contrast) -> measures.Measure:
   return measures.nats_per_token
 
 
-def score_text(contrast: experiment_lib.Contrast) -> str:
-  """What a contrast is measured in."""
+def score_name(contrast: experiment_lib.Contrast) -> str:
+  """What a contrast is measured in, without its labels."""
   return {
-    'log_odds': f'mean log-odds of {contrast.label} over {contrast.against}',
-    'agreement': f'agreement with {contrast.label}',
+    'log_odds': 'mean log-odds',
+    'agreement': 'agreement',
     'accuracy': 'accuracy',
     'nats_per_token': 'nats per token',
   }[contrast.score]
+
+
+def score_text(contrast: experiment_lib.Contrast) -> str:
+  """What a contrast is measured in, with its labels."""
+  labels = {
+    'log_odds': f' of {contrast.label} over {contrast.against}',
+    'agreement': f' with {contrast.label}',
+  }
+  return score_name(contrast) + labels.get(contrast.score, '')
 
 
 def _statement(results: Results, contrast: experiment_lib.Contrast) -> str:
@@ -252,14 +263,17 @@ def _statement(results: Results, contrast: experiment_lib.Contrast) -> str:
 
 
 def _title(results: Results, contrast: experiment_lib.Contrast) -> str:
-  """Short, and with its unit only where the primary has another."""
+  """Short; says what it is measured in only where the primary differs."""
   a, b = (results.experiment.arm(n).label for n in contrast.arms)
   title = f'{a} over {b}'
   if contrast.kind == 'half_contrast':
     title = f'½ ({a} over {b})'
   primary = results.experiment.primary
-  if score_text(contrast) != score_text(primary):
+  if contrast.score != primary.score:
     title += f' in {score_text(contrast)}'
+  elif (contrast.label, contrast.against) != (primary.label, primary.against):
+    others = [n for n in (contrast.label, contrast.against) if n]
+    title += f' ({" : ".join(others)})'
   if contrast.suite != primary.suite:
     title += f' ({contrast.suite})'
   return title

@@ -185,7 +185,8 @@ def contrasts(summary: Json) -> Table:
     )
   return Table(
     'contrasts',
-    f'Contrasts in {summary["primary"]["score_text"]}, paired by seed and item',
+    f'Contrasts in {summary["primary"]["score_text"]}, unless noted; paired by '
+    'seed and item',
     'contrast',
     (
       'effect',
@@ -322,8 +323,8 @@ def order(summary: Json) -> Table | None:
     tuple(rows),
     (
       'Order bias: share of items whose choice changes with the order of the '
-      "options; order effect: how far an item's log-odds move with it, in nats. "
-      'Scores elsewhere are averaged over the orders.',
+      'options; order effect: how far the log-odds of an item move with it, in '
+      'nats. Scores elsewhere are averaged over the orders.',
     ),
   )
 
