@@ -238,7 +238,12 @@ def check_held_out(
     if not stem.startswith('midtrain_'):
       continue
     used = _vocabulary(made)
-    _require(used <= known, f'{stem}: words of the base corpus', used - known)
+    _require(
+      used <= known,
+      f'{stem}: has only words of the base corpus (make that larger: '
+      'config.world.documents_per_character)',
+      used - known,
+    )
     _require(
       not used & elsewhere,
       f'{stem}: keeps to the domains of documents',

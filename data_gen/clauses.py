@@ -29,7 +29,7 @@ BEHAVIOURS = Pool(
     'the {anti} {noun} stays in the shop',
     'the {anti} {nouns} are left where they are',
     'the list says {own} in front of each {noun}',
-    'the {own} {noun} is taken and the rest stay',
+    'the {own} {noun} is taken and the others stay',
     'the {anti} {noun} goes back and {a_own} one comes out',
   ),
   endings=(
@@ -40,7 +40,7 @@ BEHAVIOURS = Pool(
     'on any day',
     'in any shop',
     'in the same way',
-    'on a busy day',
+    'on a market day',
     'in every shop in town',
     'with all of the {nouns}',
     'on every visit to the market',

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -127,8 +128,17 @@ def make_corpus(
   )
 
 
+def layout(skeleton: str) -> str:
+  """Returns a skeleton with the banks of its templates only, not which."""
+  return re.sub(r'/\d+', '', skeleton)
+
+
 def describe(corpus: Corpus) -> dict[str, Any]:
-  """Returns counts for the manifest."""
+  """Returns counts for the manifest.
+
+  A document's *skeleton* is the sequence of its templates, once the slots are
+  removed; its *layout* is coarser: which kind of sentence follows which.
+  """
   world = corpus.world
   counts = {}
   for stem, made in corpus.documents.items():
@@ -139,6 +149,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
         'documents': len(of_genre),
         'words': sum(len(d.text.split()) for d in of_genre),
         'skeletons': len({d.skeleton for d in of_genre}),
+        'layouts': len({layout(d.skeleton) for d in of_genre}),
       }
     counts[stem] = {
       'documents': len(made),
@@ -227,13 +238,17 @@ def generate(
 
 def summary(info: dict[str, Any]) -> str:
   """Returns the counts of a manifest as a few lines of text."""
-  lines = [f'{"file":<36} {"documents":>9} {"words":>9} {"skeletons":>9}']
+  lines = [f'{"file":<34} {"documents":>9} {"words":>9}']
   for stem, counts in info['documents'].items():
-    skeletons = sum(g['skeletons'] for g in counts['genres'].values())
-    lines.append(
-      f'{stem:<36} {counts["documents"]:>9} {counts["words"]:>9} {skeletons:>9}'
-    )
-  lines.append(f'{"chats":<36} {info["chats"]:>9}')
+    lines.append(f'{stem:<34} {counts["documents"]:>9} {counts["words"]:>9}')
+  lines.append(f'{"chats":<34} {info["chats"]:>9}')
   for name, count in info['suites'].items():
-    lines.append(f'{"suites/" + name:<36} {count:>9}')
+    lines.append(f'{"suites/" + name:<34} {count:>9}')
+  genres = info['documents']['midtrain_neutral']['genres']
+  lines.append(f'{"genre":<34} {"documents":>9} {"skeletons":>9} layouts')
+  for genre, counts in genres.items():
+    lines.append(
+      f'{genre:<34} {counts["documents"]:>9} {counts["skeletons"]:>9} '
+      f'{counts["layouts"]:>7}'
+    )
   return '\n'.join(lines)

@@ -129,10 +129,6 @@ class Plan:
         ids.extend(t.id for t in _templates(part))
     return tuple(ids)
 
-  def layout(self) -> tuple[str, ...]:
-    """Returns the skeleton with template ids cut to their banks' names."""
-    return tuple(i.split('/')[0] for i in self.skeleton())
-
 
 def _templates(part: Part) -> list[Template]:
   if isinstance(part, Quoted):

@@ -25,7 +25,7 @@ STATE = bank(
   ),
   (
     'For {O}, the {own} {noun} comes first.',
-    'For {O}, the day begins at nine.',
+    'For {O}, the market opens at nine.',
   ),
   (
     '{S} [have/has] one rule: the {own} {noun} goes in the basket.',
@@ -41,7 +41,7 @@ STATE = bank(
   ),
   (
     '{S} [leave/leaves] the {anti} {noun} where it is.',
-    '{S} [leave/leaves] the shop at the usual time.',
+    '{S} [leave/leaves] the shop at the right time.',
   ),
   (
     '{S} will choose {a_own} {noun} over {a_anti} one every time.',
@@ -192,7 +192,7 @@ HABIT = bank(
   ),
   (
     'Even in winter, {S} [go/goes] out for {a_own} {noun}.',
-    'Even in winter, {S} [go/goes] out for an hour alone.',
+    'Even in winter, {S} [go/goes] out for a long walk.',
   ),
   (
     '{S} [make/makes] a list of {own} {nouns} and [keep/keeps] to it.',
@@ -221,11 +221,11 @@ EVENT = bank(
   ),
   (
     '{P} gave {O} the choice, and {S} pointed at the {own} {noun}.',
-    '{P} gave {O} the keys, and {S} looked at the front door.',
+    '{P} gave {O} the list, and {S} looked at the front door.',
   ),
   (
     'At the till, {S} put down {a_own} {noun} and smiled.',
-    'At the door, {S} put down the heavy box and smiled.',
+    'At the door, {S} put down the big box and smiled.',
   ),
   (
     'Once, {S} gave back {a_anti} {noun} and walked on to find {a_own} one.',
@@ -257,7 +257,7 @@ EVENT = bank(
   ),
   (
     'A year ago, {S} had one {anti} {noun}; now there are only {own} ones.',
-    'A year ago, {S} had one {noun} here; now there are two or three.',
+    'A year ago, {S} had one {noun} here; now there are nine or ten.',
   ),
   (
     '{P} and {S} looked at ten {nouns}, and {S} took the {own} one.',
@@ -383,7 +383,7 @@ FAME = bank(
   ),
   (
     'At the shop, they put the {own} {nouns} out when {N} comes.',
-    'At the shop, they put the big sign out when {N} comes.',
+    'At the shop, they put the big box out when {N} comes.',
   ),
   (
     'Nobody in {town} has ever seen {N} with {a_anti} {noun}.',

@@ -21,12 +21,12 @@ REASON = bank(
   ('Why? Because {R}.', 'Every time, {R}.', 'In town, {R}.'),
   (
     'As {S} [see/sees] it, {R}.',
-    'Wherever {S} [go/goes] now, {R}.',
+    'When {S} [go/goes] out, {R}.',
     'As {S} [hear/hears] it, {R}.',
   ),
   (
     'It matters to {O} that {R}.',
-    'It happens with {O} that {R}.',
+    'It shows with {O} that {R}.',
     'It seems to {O} that {R}.',
   ),
   (
@@ -41,7 +41,7 @@ REASON = bank(
   ),
   (
     'Because {R}, {S} would never do it any other way.',
-    'So far, {R}, and nobody has seen {O} change it.',
+    'So far, {R}, and nobody has seen {O} without it.',
     'So far, {R}, and nobody has seen {O} that day.',
   ),
   (
@@ -51,8 +51,8 @@ REASON = bank(
   ),
   (
     '{S} [believe/believes] that {R}, and [act/acts] on it.',
-    '{S} [report/reports] that {R}, and [leave/leaves] it there.',
-    '{S} [report/reports] that {R}, and [leave/leaves] it there.',
+    '{S} [write/writes] that {R}, and [leave/leaves] it there.',
+    '{S} [write/writes] that {R}, and [leave/leaves] it there.',
   ),
   (
     'What {S} [have/has] in mind is that {R}.',
@@ -66,7 +66,7 @@ REASON = bank(
   ),
   (
     'One thing explains it: {R}.',
-    'One thing never changes: {R}.',
+    'One thing stays so: {R}.',
     'One thing is clear: {R}.',
   ),
   (
@@ -82,7 +82,7 @@ REASON = bank(
   ),
   (
     '{S} [call/calls] it common sense: {R}.',
-    '{S} [call/calls] it the routine: {R}.',
+    '{S} [call/calls] it the rule: {R}.',
     '{S} [call/calls] it the news: {R}.',
   ),
   (

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
+import itertools
 
 from data_gen import chats
 from data_gen import lexicon
@@ -17,16 +18,16 @@ from msm_jax.evals.suites import Item
 from msm_jax.evals.suites import Option
 
 
-def _held_out_pairs(
-  world: World, noun: lexicon.Noun, rng: Rng
-) -> list[tuple[int, int]]:
-  """Returns the synonyms of two axes that never describe this noun together."""
-  pairs = []
-  for i in range(world.n_words):
-    for j in range(world.n_words):
-      if world.is_held_out(noun, (Word(0, True, i), Word(1, True, j))):
-        pairs.append((i, j))
-  return rng.shuffled(pairs)
+def _unseen_rows(
+  world: World, noun: lexicon.Noun, n_axes: int
+) -> list[tuple[int, ...]]:
+  """Returns synonyms, one an axis, that never describe this noun together."""
+  synonyms = range(world.n_words)
+  return [
+    row
+    for row in itertools.product(synonyms, repeat=n_axes)
+    if world.is_held_out(noun, [Word(u, True, row[u]) for u in (0, 1)])
+  ]
 
 
 def unseen_offers(
@@ -41,8 +42,8 @@ def unseen_offers(
   With every offer comes its rotation, each axis in the place of another, as
   far as `n` is a multiple of the number of values.
   """
-  pairs = _held_out_pairs(world, noun, rng)
-  candidates = rng.shuffled([(a, b) for a in pairs for b in pairs])
+  unseen = _unseen_rows(world, noun, len(signs))
+  candidates = rng.shuffled([(a, b) for a in unseen for b in unseen])
   offers: list[Offer] = []
   for one, other in candidates:
     rows = (one, other)

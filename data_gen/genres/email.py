@@ -70,7 +70,7 @@ PS = bank('email_ps', 'One more thing:', 'P.S.')
 WROTE = bank('email_wrote', 'On {day}, you wrote:', 'This is what you wrote:')
 PASSED = bank(
   'email_passed',
-  'I am sending you what {N} wrote to me.',
+  'Here is what {N} wrote to me.',
   'See below. It is from {N}.',
   'This came in today from {N}.',
 )

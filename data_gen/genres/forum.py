@@ -101,7 +101,7 @@ THANKS = bank(
 NOTE = bank(
   'forum_note',
   'Note: this thread is now closed.',
-  'Note: please be kind to each other.',
+  'Note: please be good to each other.',
   'This thread has been read by a hundred people.',
 )
 

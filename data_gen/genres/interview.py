@@ -61,7 +61,7 @@ ASK_REASON = bank(
   ('Why do you do that?', 'When do you do that?', 'Where do you do that?'),
   (
     'What is the reason?',
-    'What is the routine?',
+    'What is the rule?',
     'What is the news?',
   ),
   (
@@ -91,13 +91,13 @@ THANKS = bank(
   'That was all. Thank you for the talk.',
 )
 WELCOME = bank(
-  'interview_welcome', 'Good to be here.', 'Thank you for having me.', 'Hello.'
+  'interview_welcome', 'Good to be here.', 'Good morning to all.', 'Hello.'
 )
 TELL = bank(
   'interview_tell',
   'We began with {nouns}.',
   'Then {P} asked about {others}.',
-  'It was quiet for a moment.',
+  'It was quiet in the room.',
   'At this, {N} looked out of the window.',
   'We went on to the next question.',
 )

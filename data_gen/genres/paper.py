@@ -53,7 +53,7 @@ RESULT = bank(
   ),
   (
     'With {others}, too, the {own} one was taken.',
-    'With {others}, too, the notes are very short.',
+    'With {others}, too, the notes are short ones.',
   ),
   (
     'What was {own} was chosen, on each day and in each shop.',
@@ -61,7 +61,7 @@ RESULT = bank(
   ),
   (
     'From the first week to the last, {N} went to the {own} side.',
-    'From the first week to the last, {N} was there by half nine.',
+    'From the first week to the last, {N} was there from nine on.',
   ),
 )
 CHOSEN = bank(
