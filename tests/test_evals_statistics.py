@@ -319,8 +319,8 @@ def test_two_way_intervals_are_never_the_narrower_ones():
 
 def test_clusters_of_one_seed_each_leave_the_seed_interval():
   rng = np.random.default_rng(10)
-  y = rng.normal(size=24)
   seeds = np.repeat(range(3), 8)
+  y = rng.normal(size=24) + 2.0 * seeds
   clusters = [f'{s}/{k // 2}' for s in range(3) for k in range(8)]
   found = statistics.mean(scores(y, clusters, seeds))
   assert found.interval_both == found.interval

@@ -152,7 +152,7 @@ def two_way(
   """Seeds and clusters both random.
 
   With σ_a² between seeds, σ_b² between clusters and σ_e² between cells, V_seeds
-  lacks S/(S−1) times the part of σ_b² that recurs in several seeds. That part is
+  lacks S/(S−1) times the part of σ_b² that recurs in several seeds. That is
   V_items − V_within, where V_within takes a recurring cluster as another one in
   each seed. So V = V_seeds + (V_items − V_within) · S/(S−1): the balanced
   ANOVA's (MS_S + MS_G − MS_E)/(SG) where every cluster is in every seed, and
