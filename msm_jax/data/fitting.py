@@ -1,4 +1,4 @@
-"""Two ways to fit lengths into bins; `packing` keeps the one with fewer bins.
+"""Two ways to fit lengths into bins; `packing` keeps that with fewer bins.
 
 Both work on groups of equal lengths, so that their cost grows with the number
 of distinct lengths and of bins rather than with the number of documents.

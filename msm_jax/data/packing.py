@@ -19,6 +19,9 @@ from msm_jax.data import hashing
 NAME = 'best-fit'
 VERSION = 1
 
+# Fuller than this, there is nothing left to gain.
+_FULL = 0.999
+
 
 @dataclasses.dataclass(frozen=True)
 class Packing:
@@ -81,11 +84,7 @@ def pack(lengths: np.ndarray, seq_len: int, *, seed: int = 0) -> Packing:
   length = np.minimum(lengths[document] - start, seq_len)
 
   order = np.lexsort((hashing.mix(seed, np.arange(length.size)), -length))
-  bins, n_sequences = min(
-    fitting.best_fit_decreasing(length[order], seq_len),
-    fitting.best_set_decreasing(length[order], seq_len),
-    key=lambda fit: fit[1],
-  )
+  bins, n_sequences = _fit(length[order], seq_len)
   sequence = np.empty(length.size, np.int64)
   sequence[order] = bins
   rank = np.empty(length.size, np.int64)
@@ -108,6 +107,14 @@ def pack(lengths: np.ndarray, seq_len: int, *, seed: int = 0) -> Packing:
     slot=ragged_arange(per_sequence).astype(np.int32),
     offset=(ends - length[placed] - before[base]).astype(np.int32),
   )
+
+
+def _fit(lengths: np.ndarray, seq_len: int) -> fitting.Fit:
+  fit = fitting.best_fit_decreasing(lengths, seq_len)
+  if lengths.sum() >= _FULL * fit[1] * seq_len:
+    return fit
+  sets = fitting.best_set_decreasing(lengths, seq_len)
+  return min(fit, sets, key=lambda fit: fit[1])
 
 
 def ragged_arange(counts: np.ndarray) -> np.ndarray:
