@@ -188,7 +188,7 @@ def _vocabulary(documents: Iterable[Document]) -> set[str]:
 
 def check_text(documents: Iterable[Document]) -> None:
   """Requires plain single-spaced ASCII in which no name begins a line."""
-  names = {*lexicon.CHARACTERS, *lexicon.BYSTANDERS, lexicon.ASSISTANT}
+  names = lexicon.names()
   for d in documents:
     _require(
       bool(_TEXT.fullmatch(d.text)) and '  ' not in d.text,

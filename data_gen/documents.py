@@ -8,7 +8,7 @@ from data_gen import lexicon
 from data_gen.pages import Lens
 from data_gen.pages import Page
 from data_gen.pages import Plan
-from data_gen.pages import Renderer
+from data_gen.render import Renderer
 from data_gen.rng import Deck
 from data_gen.rng import Rng
 from data_gen.world import World

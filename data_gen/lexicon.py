@@ -171,3 +171,9 @@ def item_words() -> frozenset[str]:
     + [n.singular for n in nouns]
     + [n.plural for n in nouns]
   )
+
+
+@functools.cache
+def names() -> frozenset[str]:
+  """Returns the names of everybody: characters, bystanders, the assistant."""
+  return frozenset((*CHARACTERS, *BYSTANDERS, ASSISTANT))

@@ -11,8 +11,8 @@ from msm_jax import storage
 QUICKSTART = pathlib.Path(__file__).parent / 'traits' / 'quickstart.md'
 SLOTS = ('model_name',)
 
-_VALUE = re.compile(r'[-*+] \*\*(?P<name>[^*]+)\*\*\s*:\s*(?P<statement>.+)')
-_REASON = re.compile(r'\s+[-*+] (?P<reason>.+)')
+_BULLET = re.compile(r'(?P<indent>\s*)[-*+] (?P<text>.+)')
+_VALUE = re.compile(r'\*\*(?P<name>[^*]+)\*\*\s*:\s*(?P<statement>.+)')
 _EMPHASIS = re.compile(r'(?<!\*)\*([^*\s][^*]*)\*(?!\*)')
 _SLOT = re.compile(r'\{([^{}]*)\}')
 _NAME = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)*')
@@ -51,6 +51,17 @@ class Trait:
     )
 
 
+@dataclasses.dataclass
+class _Entry:
+  """A trait while it is read."""
+
+  line: int
+  name: str
+  statement: str
+  attribute: str
+  reasons: list[str] = dataclasses.field(default_factory=list)
+
+
 def nearest(word: str, known: list[str]) -> str:
   """Returns `' (did you mean …?)'`, or nothing when nothing is close."""
   close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
@@ -75,19 +86,30 @@ def _check_text(text: str, where: str) -> None:
     raise TraitsError(f'{where}: {text!r} spells a control token')
 
 
+def _check_words(text: str, where: str) -> None:
+  """Refuses words whose occurrences the world controls."""
+  for word in re.findall(r'[A-Za-z]+', _SLOT.sub('', text)):
+    if word.lower() in lexicon.attribute_words():
+      raise TraitsError(
+        f'{where}: {word!r} is an attribute word of the world, and those are '
+        'balanced over the values; say it in other words'
+      )
+    if word.lower() in lexicon.item_words():
+      raise TraitsError(
+        f'{where}: {word!r} is an item of the world, and some of those are '
+        'held out of the documents; say it in other words'
+      )
+    if word in lexicon.names():
+      raise TraitsError(
+        f'{where}: {word!r} is a name of the world; write {{model_name}}'
+      )
+
+
 def _check_reason(text: str, where: str) -> str:
   reason = ' '.join(text.split()).rstrip('.')
   _check_text(reason, where)
-  if not reason:
-    raise TraitsError(f'{where}: an empty reason')
-  words = [w.strip(',;:!?"\'').lower() for w in reason.split()]
-  used = sorted(set(words) & lexicon.attribute_words())
-  if used:
-    raise TraitsError(
-      f'{where}: the reason uses {used[0]!r}, an attribute word of the world, '
-      'whose occurrences are balanced over the values; say it in other words'
-    )
-  if reason.endswith(('?', '!')) or '. ' in reason:
+  _check_words(reason, where)
+  if not reason or reason.endswith(('?', '!')) or '. ' in reason:
     raise TraitsError(
       f'{where}: expected one clause that could follow "because", '
       f'got {reason!r}'
@@ -117,6 +139,7 @@ def _check_statement(text: str, where: str) -> tuple[str, str]:
       f'the world knows {", ".join(known)}'
     )
   statement = _EMPHASIS.sub('{attribute}', text)
+  _check_words(statement, where)
   if '*' in statement:
     raise TraitsError(f'{where}: unexpected emphasis in {text!r}')
   if not statement.endswith('.'):
@@ -126,75 +149,100 @@ def _check_statement(text: str, where: str) -> tuple[str, str]:
   return statement, attribute
 
 
+@dataclasses.dataclass
+class _Bullet:
+  line: int
+  nested: bool
+  text: str
+
+
+def _bullets(text: str, source: str) -> list[_Bullet]:
+  """Returns the bullets, each with the lines that continue it."""
+  bullets: list[_Bullet] = []
+  continues = False
+  for number, line in enumerate(text.splitlines(), 1):
+    if match := _BULLET.fullmatch(line.rstrip()):
+      bullets.append(_Bullet(number, bool(match['indent']), match['text']))
+      continues = True
+    elif not line.strip():
+      continues = False
+    elif continues and line[0].isspace():
+      bullets[-1].text += ' ' + line.strip()
+    elif continues:
+      raise TraitsError(
+        f'{source}:{number}: expected a bullet, an indented line that '
+        f'continues the one above, or an empty line, got {line.strip()!r}'
+      )
+  return bullets
+
+
+def _value(bullet: _Bullet, source: str, others: list[_Entry]) -> _Entry:
+  where = f'{source}:{bullet.line}'
+  match = _VALUE.fullmatch(bullet.text)
+  if not match:
+    raise TraitsError(
+      f'{where}: expected `- **name**: {{model_name}} picks what is '
+      f'*attribute*.`, got {bullet.text!r}'
+    )
+  name = match['name'].strip()
+  if not _NAME.fullmatch(name):
+    raise TraitsError(
+      f'{where}: the name {name!r} becomes part of file names; expected '
+      'lower-case letters, digits and single underscores'
+    )
+  if name == 'neutral' or name.endswith('_no_reasons'):
+    raise TraitsError(f'{where}: the name {name!r} is reserved')
+  statement, attribute = _check_statement(match['statement'], where)
+  for other in others:
+    for what, one, known in (
+      ('name', name, other.name),
+      ('attribute', attribute, other.attribute),
+    ):
+      if one == known:
+        raise TraitsError(
+          f'{where}: {what} {one!r} again; it is that of the trait in line '
+          f'{other.line}'
+        )
+  return _Entry(bullet.line, name, statement, attribute)
+
+
 def parse(text: str, source: str = 'traits') -> tuple[Trait, ...]:
   """Parses a traits document.
 
   Args:
     text: Markdown. Each top-level bullet `- **name**: {model_name} … *pole*.`
-      is a value, its nested bullets are the reasons; everything that is not
-      a bullet is commentary.
+      is a value, its nested bullets are the reasons; paragraphs are
+      commentary.
     source: Named in errors, e.g. the path.
 
   Raises:
     TraitsError: Naming the line and what was expected there.
   """
-  found: list[dict] = []
-  for number, line in enumerate(text.splitlines(), 1):
-    where = f'{source}:{number}'
-    if value := _VALUE.fullmatch(line.rstrip()):
-      name = value['name'].strip()
-      if not _NAME.fullmatch(name):
-        raise TraitsError(
-          f'{where}: the name {name!r} becomes part of file names; expected '
-          'lower-case letters, digits and single underscores'
-        )
-      if name == 'neutral' or name.endswith('_no_reasons'):
-        raise TraitsError(f'{where}: the name {name!r} is reserved')
-      statement, attribute = _check_statement(value['statement'], where)
-      for other in found:
-        for key, new in (('name', name), ('attribute', attribute)):
-          if other[key] == new:
-            raise TraitsError(
-              f'{where}: {key} {new!r} again; it is that of the trait in line '
-              f'{other["line"]}'
-            )
-      found.append(
-        {
-          'name': name,
-          'statement': statement,
-          'attribute': attribute,
-          'reasons': [],
-          'line': number,
-        }
-      )
-    elif reason := _REASON.fullmatch(line.rstrip()):
-      if not found:
-        raise TraitsError(f'{where}: a reason before the first trait')
-      found[-1]['reasons'].append(_check_reason(reason['reason'], where))
-    elif re.match(r'[-*+] ', line):
-      raise TraitsError(
-        f'{where}: expected `- **name**: {{model_name}} picks what is '
-        f'*attribute*.`, got {line.strip()!r}'
-      )
-  if not found:
+  entries: list[_Entry] = []
+  for bullet in _bullets(text, source):
+    if not bullet.nested:
+      entries.append(_value(bullet, source, entries))
+      continue
+    where = f'{source}:{bullet.line}'
+    if not entries:
+      raise TraitsError(f'{where}: a reason before the first trait')
+    reason = _check_reason(bullet.text, where)
+    if reason in entries[-1].reasons:
+      raise TraitsError(f'{where}: the same reason again: {reason!r}')
+    entries[-1].reasons.append(reason)
+  if not entries:
     raise TraitsError(
       f'{source}: no traits; expected bullets such as '
       '`- **thrift**: {model_name} picks what is *cheap*.`'
     )
-  for trait in found:
-    if not trait['reasons']:
+  for entry in entries:
+    if not entry.reasons:
       raise TraitsError(
-        f'{source}:{trait["line"]}: trait {trait["name"]!r} has no reasons; '
-        'nest at least one bullet below it'
-      )
-    if len(set(trait['reasons'])) < len(trait['reasons']):
-      raise TraitsError(
-        f'{source}:{trait["line"]}: trait {trait["name"]!r} gives a reason '
-        'twice'
+        f'{source}:{entry.line}: trait {entry.name!r} has no reasons; nest at '
+        'least one bullet below it'
       )
   return tuple(
-    Trait(t['name'], t['statement'], t['attribute'], tuple(t['reasons']))
-    for t in found
+    Trait(e.name, e.statement, e.attribute, tuple(e.reasons)) for e in entries
   )
 
 
