@@ -241,8 +241,11 @@ def _graded(arm, seed, suite, item, domain, correct, index):
     )
 
 
-def write(workdir, seeds=(0, 1, 2, 3), **kwargs) -> pathlib.Path:
-  """Writes the whole workdir; `kwargs` go to `rows`."""
+def write(workdir, seeds=(0, 1, 2, 3), *, bare=False, **kwargs) -> pathlib.Path:
+  """Writes a workdir, `bare` without corpus, logs and answers.
+
+  Other arguments go to `rows`.
+  """
   workdir = pathlib.Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / 'experiment.json').write_text(json.dumps(experiment(seeds)))
@@ -255,9 +258,12 @@ def write(workdir, seeds=(0, 1, 2, 3), **kwargs) -> pathlib.Path:
         publication.dir / 'rows.parquet',
         [r for r in everything if r.seed == seed],
       )
-      _write_samples(publication.dir)
-    _write_metrics(home, seed)
-  _write_corpus(workdir / f'seed{seeds[0]}' / 'corpus')
+      if not bare:
+        _write_samples(publication.dir)
+    if not bare:
+      _write_metrics(home, seed)
+  if not bare:
+    _write_corpus(workdir / f'seed{seeds[0]}' / 'corpus')
   return workdir
 
 
