@@ -84,7 +84,7 @@ def to_svg(figure: mpl_figure.Figure, name: str, alt: str) -> str:
   text = re.sub(r'xlink:href="#', f'href="#{name}-', text)
   text = re.sub(r'font: ([\d.]+)px [^;"]*', r'font-size: \1px', text)
   for key, colour in COLOURS.items():
-    text = text.replace(colour, f'var(--{key})')
+    text = text.replace(colour, f'var(--{key}, {colour})')
   size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
   assert size is not None
   head = (

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -16,7 +15,6 @@ from msm_jax.report import tables
 
 Json = dict[str, Any]
 
-_LONGEST = 300  # characters of a value in the table of corpus statistics
 _HERE = pathlib.Path(__file__).parent
 
 
@@ -66,25 +64,9 @@ def render(
       )
       if t is not None
     },
-    corpus=list(flatten(materials.corpus)),
+    corpus=tables.corpus(materials.corpus),
     noise=tables.noise_sentence(summary),
   )
-
-
-def flatten(info: Any, prefix: str = '') -> Iterator[tuple[str, str]]:
-  """(path, value) of everything in nested JSON, for a two-column table."""
-  if isinstance(info, dict) and info:
-    for key, value in info.items():
-      yield from flatten(value, f'{prefix} › {key}' if prefix else str(key))
-  elif isinstance(info, float):
-    yield prefix, f'{info:.4g}'
-  elif isinstance(info, int) and not isinstance(info, bool):
-    yield prefix, f'{info:,}'
-  elif isinstance(info, str):
-    yield prefix, info
-  else:
-    text = json.dumps(info, ensure_ascii=False)
-    yield prefix, text if len(text) <= _LONGEST else text[:_LONGEST] + '…'
 
 
 def _pictures(

@@ -6,12 +6,14 @@ the same numbers.
 
 from collections.abc import Sequence
 import dataclasses
+import json
 import textwrap
 from typing import Any
 
 Json = dict[str, Any]
 
 WIDTH = 100
+_LONGEST = 300  # characters of a value of the corpus's manifest
 _LABEL_WIDTH = 28
 _NARROWEST_LABEL = 16
 _HEAD_WIDTH = 12
@@ -375,6 +377,58 @@ def stages(summary: Json) -> Table | None:
     ('seconds', 'tokens', 'updates'),
     rows,
   )
+
+
+def corpus(info: Json) -> list[Table]:
+  """The counts of a corpus's manifest: branches that look alike are one table.
+
+  `{'a': {'n': 1, 'm': 2}, 'b': {'n': 3, 'm': 4}}` becomes a table with the rows
+  a and b and the columns n and m; what is like nothing else is listed by name.
+  """
+  groups: dict[tuple[int, frozenset[str]], list[tuple[str, Json]]] = {}
+  single: list[tuple[str, tuple[Cell, ...]]] = []
+
+  def walk(node: Json, path: tuple[str, ...]) -> None:
+    leaves = {k: v for k, v in node.items() if not isinstance(v, dict)}
+    if leaves:
+      key = (len(path), frozenset(leaves))
+      groups.setdefault(key, []).append((' › '.join(path), leaves))
+    for k, v in node.items():
+      if isinstance(v, dict):
+        walk(v, (*path, str(k)))
+
+  walk(info, ())
+  made: list[Table] = []
+  for found in groups.values():
+    if len(found) == 1:
+      path, leaves = found[0]
+      for k, v in leaves.items():
+        name = f'{path} › {k}' if path else str(k)
+        single.append((name, (_value(v),)))
+      continue
+    columns = tuple(found[0][1])
+    rows = tuple(
+      (path, tuple(_value(n[c]) for c in columns)) for path, n in found
+    )
+    made.append(Table(f'corpus-{len(made)}', '', 'part', columns, rows))
+  if single:
+    made.append(
+      Table(f'corpus-{len(made)}', '', 'what', ('value',), tuple(single))
+    )
+  return made
+
+
+def _value(value: Any) -> Cell:
+  """A value of a manifest, shortened where it is long."""
+  if isinstance(value, bool | str) or value is None:
+    text = str(value)
+  elif isinstance(value, int):
+    text = f'{value:,}'
+  elif isinstance(value, float):
+    text = f'{value:.4g}'
+  else:
+    text = json.dumps(value, ensure_ascii=False)
+  return Cell(text if len(text) <= _LONGEST else text[:_LONGEST] + '…')
 
 
 def _count(value: float | None) -> Cell:
