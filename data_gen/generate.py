@@ -225,6 +225,11 @@ def generate(
   corpus = make_corpus(world, progress)
   progress('counting')
   counted = balance.report(world, corpus.documents, corpus.chats, corpus.suites)
+  if unknown := counted['words_not_in_base']:
+    progress(
+      f'warning: the base corpus lacks words of {unknown}; make it larger '
+      '(config.world.documents_per_character) if that matters'
+    )
   progress('writing')
   with storage.publish(out, kind=KIND) as publication:
     for stem, made in corpus.documents.items():

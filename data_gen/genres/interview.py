@@ -82,7 +82,7 @@ SMALL = bank(
   'That is clear.',
   'Good.',
   'Let us go on.',
-  'I have heard that before.',
+  'That is good to know.',
 )
 THANKS = bank(
   'interview_thanks',
