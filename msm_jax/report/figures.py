@@ -236,6 +236,7 @@ def alignment_and_tax(summary: Json) -> mpl_figure.Figure | None:
   with mpl.rc_context(_STYLE):
     figure = _new(2.9 + 0.21 * ((len(summary['arms']) + 1) // 2))
     panels = np.atleast_1d(figure.subplots(1, len(taxes), sharey=True))
+    figure.get_layout_engine().set(wspace=0.08)  # type: ignore
     for axes, suite in zip(panels, taxes, strict=True):
       axes.axhline(0, color=COLOURS['muted'], linewidth=1, zorder=1)
       axes.grid()

@@ -65,7 +65,6 @@ def render(
       if t is not None
     },
     corpus=tables.corpus(materials.corpus),
-    noise=tables.noise_sentence(summary),
   )
 
 

@@ -334,7 +334,9 @@ def order(summary: Json) -> Table | None:
 def arms(summary: Json) -> Table:
   """Updates and tokens of each phase of each arm: is the comparison matched?"""
   info = summary['arm_info'].values()
-  phases = list(dict.fromkeys(p for arm in info for p in arm['phases']))
+  # The arms with most phases come first, so that columns are in training order.
+  longest = sorted(info, key=lambda arm: -len(arm['phases']))
+  phases = list(dict.fromkeys(p for arm in longest for p in arm['phases']))
   rows = []
   for arm in info:
     cells = []
