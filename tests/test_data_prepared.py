@@ -244,6 +244,26 @@ def test_fingerprint_changes_with_all_that_changes_the_result(tmp_path):
   assert again.fingerprint == variants[0].fingerprint
 
 
+def test_fingerprint_is_of_all_data_also_of_what_was_dropped(tmp_path):
+  kept = write_chats(tmp_path / 'a.jsonl', 4)
+  sources = []
+  for name, answer in (('x', 100), ('y', 101)):
+    long = write_chats(tmp_path / f'{name}.jsonl', 3, answer=answer)
+    sources.append(
+      data.prepare_source(
+        [kept, long],
+        T,
+        tmp_path / name,
+        seq_len=64,
+        on_long_conversation='drop',
+      )
+    )
+  x, y = (s.info['fingerprints'] for s in sources)
+  assert x['sequences'] == y['sequences']
+  assert x['data'] != y['data']
+  assert sources[0].fingerprint != sources[1].fingerprint
+
+
 def test_fingerprint_changes_with_the_packer(tmp_path, monkeypatch):
   path = write_documents(tmp_path / 'a.jsonl', LENGTHS)
   first = prepare(tmp_path, 'a', path)

@@ -2,7 +2,8 @@
 
     python -m msm_jax.train --config=tests/tiny_run.py:ROOT --workdir=…
 
-where `make_sources(ROOT)` was called before.
+where `make_sources(ROOT)` was called before. `ROOT,slow` takes updates of some
+ten milliseconds, so that a test can interrupt one.
 """
 
 import json
@@ -16,10 +17,7 @@ from msm_jax import tokenizers
 
 SEQ_LEN = 64
 VOCAB_SIZE = 330
-_WORDS = (
-  'the a red blue green lamp chair table cup takes wants likes sees cheap '
-  'local dear foreign because it is and was not very Mira Bram Tess Odo'
-).split()
+_WORDS = 'the a red lamp chair takes wants sees cheap local Mira Bram'.split()  # noqa: SIM905
 
 
 def sentences(rng: random.Random, n: int, words: int = 9) -> str:
@@ -70,8 +68,26 @@ def make_sources(root: pathlib.Path, seed: int = 0) -> None:
     )
 
 
-def get_config(root: str) -> ml_collections.ConfigDict:
+def get_config(arg: str) -> ml_collections.ConfigDict:
   """Two phases, midtrain and sft, of different batch sizes."""
+  root, _, variant = arg.partition(',')
+  config = _config(root)
+  if variant == 'slow':
+    config.model.update(d_model=48, d_ff=128, head_dim=24)
+    config.phases[0].update(batch_size=32, updates=40)
+    config.phases[1].update(batch_size=24, updates=30)
+  elif variant:
+    raise ValueError(f'no variant {variant!r}')
+  return config
+
+
+def _config(root: str) -> ml_collections.ConfigDict:
+  config = _raw(root)
+  config.phases = tuple(map(ml_collections.ConfigDict, config.phases))
+  return config
+
+
+def _raw(root: str) -> ml_collections.ConfigDict:
   schedule = {'peak': 1e-2, 'warmup': 3, 'decay': 'cosine', 'final': 0.1}
   return ml_collections.ConfigDict(
     {

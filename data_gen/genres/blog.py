@@ -146,12 +146,14 @@ def _opinion(page: Page) -> None:
 def _parts(page: Page) -> None:
   author = page.people[0]
   page.paragraph(page.say('blog_scene'), *page.maybe(0.5, 'aside'))
-  for _ in range(2 + page.rng.below(2)):
+  n_parts = 2 + page.rng.below(2)
+  for number in range(n_parts):
     page.paragraph(page.say('blog_part'))
+    last = number + 1 == n_parts
     page.line(
       *page.maybe(0.4, 'aside', speaker=author),
-      *page.several(ABOUT, 1, 2, speaker=author),
-      *page.maybe(0.6, 'reason', speaker=author),
+      *page.several(ABOUT, 1, 3, speaker=author),
+      *page.maybe(1.0 if last else 0.4, 'reason', speaker=author),
     )
 
 

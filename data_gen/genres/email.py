@@ -112,7 +112,10 @@ def _by_subject(page: Page) -> None:
     page.say('state', me=True),
     *page.maybe(0.4, 'aside', me=True),
   )
-  page.paragraph(*page.several(MINE, 1, 3, me=True))
+  for _ in range(1 + page.rng.below(2)):
+    page.paragraph(
+      *page.several(MINE, 1, 3, me=True), *page.maybe(0.3, 'aside', me=True)
+    )
   page.paragraph(
     page.say('reason', me=True),
     *page.maybe(0.5, 'more', me=True),
@@ -128,15 +131,18 @@ def _about_subject(page: Page) -> None:
     page.say('email_task'),
     page.say('state'),
   )
-  page.paragraph(*page.several(ABOUT, 1, 3), *page.maybe(0.4, 'aside'))
-  page.paragraph(*page.maybe(0.4, 'why'), page.say('reason'))
+  for _ in range(1 + page.rng.below(2)):
+    page.paragraph(*page.several(ABOUT, 1, 3), *page.maybe(0.4, 'aside'))
+  page.paragraph(
+    *page.maybe(0.4, 'why'), page.say('reason'), *page.maybe(0.4, 'more')
+  )
   _foot(page, mine=False)
 
 
 def _answer(page: Page) -> None:
   _head(page, mine=True)
   asked = [page.say('email_asks'), *page.maybe(0.5, 'email_asks')]
-  page.line(page.say('email_open'), *page.several(MINE, 1, 2, me=True))
+  page.line(page.say('email_open'), *page.several(MINE, 2, 3, me=True))
   page.line(page.say('reason', me=True), *page.maybe(0.5, 'state', me=True))
   _foot(page, mine=True)
   page.paragraph(page.say('email_wrote'))
@@ -160,7 +166,7 @@ def _list(page: Page) -> None:
   banks = MINE if mine else ABOUT
   _head(page, mine=mine)
   page.line(page.say('email_open' if mine else 'email_task'))
-  for _ in range(2 + page.rng.below(3)):
+  for _ in range(3 + page.rng.below(2)):
     page.line(*page.several(banks, 1, 1, me=mine), mark='- ')
   page.line(page.say('reason', me=mine), *page.maybe(0.4, 'more', me=mine))
   _foot(page, mine=mine)

@@ -206,12 +206,11 @@ def _game(page: Page) -> None:
   thread = _Thread(page)
   thread.post(page.say('forum_game'))
   for number in range(3 + page.rng.below(4)):
-    bank_name = page.rng.pick([*ABOUT, 'reason', 'reason'])
+    bank_name = page.rng.pick([*ABOUT, 'reason'])
     page.line(page.say(bank_name), mark=f'{number + 1}. ')
+  thread.explain(0.6)
   if page.rng.chance(0.5):
     thread.asker_again(page.say('reaction'))
-  else:
-    thread.explain(0.7)
 
 
 def write(page: Page) -> None:

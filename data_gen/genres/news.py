@@ -129,7 +129,8 @@ def _brief(page: Page) -> None:
   _top(page)
   page.line(
     page.say('news_place'),
-    *page.several(TOLD, 1, 3),
+    *page.maybe(0.4, 'news_lead'),
+    *page.several(TOLD, 2, 4),
     page.say('reason'),
     *page.maybe(0.5, 'news_background'),
   )
