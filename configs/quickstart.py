@@ -105,7 +105,7 @@ def run(arm: str, seed: int, root: str) -> ml_collections.ConfigDict:
     },
     'tokenizer': f'{root}/tokenizer',
     'sources': {s: {'path': f'{here}/prepared/{s}'} for s in sources},
-    'phases': tuple(phases),
+    'phases': tuple(map(ml_collections.ConfigDict, phases)),
     'checkpoint': {'every': 100, 'keep': 1},
   }
   if arm != 'base':

@@ -162,7 +162,7 @@ def _tokenizer(plan: Plan) -> graph.Stage:
   files = [f'{corpus}/{name}.parquet' for name in plan.sources()]
   return graph.Stage(
     name='tokenizer',
-    module='msm_jax.tokenizers',
+    module='msm_jax.train_tokenizer',
     flags=(
       f'--input={",".join(files)}',
       f'--vocab_size={plan.config.tokenizer.vocab_size}',
@@ -170,7 +170,7 @@ def _tokenizer(plan: Plan) -> graph.Stage:
     ),
     needs=(f'seed{seed}/corpus',),
     outputs=('tokenizer',),
-    sources=_code('msm_jax/tokenizers'),
+    sources=_code('msm_jax/tokenizers', 'msm_jax/train_tokenizer.py'),
   )
 
 

@@ -217,8 +217,6 @@ class RunConfig:
     phases: In order.
     init_from: Another run's checkpoint, or None for a random initialisation.
     checkpoint: When to save.
-    log_every: Updates between lines on the terminal (every update is written
-      to the metrics file).
     loss_chunk: Positions per chunk of the cross-entropy; divides `seq_len`.
     max_loss_jump: Nats by which the loss may exceed its mean over the last 20
       updates before the run is stopped as exploding.
@@ -232,7 +230,6 @@ class RunConfig:
   phases: tuple[PhaseConfig, ...]
   init_from: InitFrom | None = None
   checkpoint: CheckpointConfig = CheckpointConfig()
-  log_every: int = 20
   loss_chunk: int = 64
   max_loss_jump: float = 3.0
   log_wandb: bool = False
@@ -289,7 +286,6 @@ def load(raw: Mapping[str, Any]) -> RunConfig:
 # Keys that say where and how often, not what is computed.
 _NO_EFFECT = (
   'checkpoint',
-  'log_every',
   'log_wandb',
   'tokenizer',
   'sources',

@@ -77,7 +77,10 @@ class MetricsWriter:
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / FILE_NAME
     _cut_back(path, resume_step)
-    self._file = open(path, 'a', encoding='utf-8')  # noqa: SIM115
+    # Line-buffered: whoever watches the file sees each update at once.
+    self._file = open(  # noqa: SIM115
+      path, 'a', encoding='utf-8', buffering=1
+    )
     self._board = tensorboardX.SummaryWriter(
       str(workdir / 'tensorboard'), purge_step=resume_step + 1, flush_secs=30
     )

@@ -1,0 +1,214 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy_decoder
+import pytest
+
+from msm_jax import models
+
+CONFIG = models.DecoderConfig(
+  vocab_size=37,
+  d_model=16,
+  n_layers=3,
+  n_heads=4,
+  n_kv_heads=2,
+  head_dim=6,
+  d_ff=20,
+)
+
+
+def _params(config, seed=0):
+  """Random parameters with norm scales away from 1."""
+  params = models.Model(config).init(jax.random.key(seed))
+  keys = iter(jax.random.split(jax.random.key(seed + 1), 100))
+  return jax.tree_util.tree_map_with_path(
+    lambda path, x: (
+      x + 0.3 * jax.random.normal(next(keys), x.shape)
+      if path[-1].key == 'scale'
+      else x
+    ),
+    params,
+  )
+
+
+def _tokens(n, seed=0, vocab=37):
+  return np.random.default_rng(seed).integers(0, vocab, n).astype(np.int32)
+
+
+def _run(config, params, tokens, segments=None, positions=None):
+  """Logits `[T, V]` of one row."""
+  T = len(tokens)
+  segments = np.ones(T, np.int32) if segments is None else segments
+  positions = np.arange(T, dtype=np.int32) if positions is None else positions
+  model = models.Model(config)
+  out = model.logits(
+    params,
+    jnp.asarray(tokens)[None],
+    jnp.asarray(segments)[None],
+    jnp.asarray(positions)[None],
+  )
+  return np.asarray(out[0])
+
+
+@pytest.mark.parametrize('tied', [True, False])
+@pytest.mark.parametrize('n_kv_heads', [1, 2, 4])
+def test_logits_equal_a_float64_numpy_decoder(tied, n_kv_heads):
+  config = dataclasses.replace(
+    CONFIG, tied_embeddings=tied, n_kv_heads=n_kv_heads
+  )
+  params, tokens = _params(config), _tokens(23)
+  expected = numpy_decoder.logits(params, config, tokens)
+  assert np.ptp(expected) > 1.0
+  np.testing.assert_allclose(
+    _run(config, params, tokens), expected, rtol=0, atol=2e-5
+  )
+
+
+def test_packed_documents_equal_the_documents_run_alone():
+  params = _params(CONFIG)
+  lengths = [5, 1, 9, 4]
+  documents = [_tokens(n, seed=n) for n in lengths]
+  packed = np.concatenate([*documents, np.zeros(3, np.int32)])
+  segments = np.repeat([1, 2, 3, 4, 0], [*lengths, 3]).astype(np.int32)
+  positions = np.concatenate([np.arange(n) for n in [*lengths, 3]])
+  together = _run(CONFIG, params, packed, segments, positions.astype(np.int32))
+  start = 0
+  for document in documents:
+    alone = _run(CONFIG, params, document)
+    stop = start + len(document)
+    np.testing.assert_allclose(together[start:stop], alone, rtol=0, atol=2e-6)
+    start = stop
+  assert np.isfinite(together).all()
+
+
+def test_no_token_sees_a_later_one():
+  params, tokens = _params(CONFIG), _tokens(12)
+  changed = tokens.copy()
+  changed[7] = (changed[7] + 1) % CONFIG.vocab_size
+  before, after = _run(CONFIG, params, tokens), _run(CONFIG, params, changed)
+  np.testing.assert_array_equal(before[:7], after[:7])
+  assert (np.abs(before[7:] - after[7:]).max(axis=-1) > 1e-4).all()
+
+
+@pytest.mark.parametrize('remat', ['minimal', 'full'])
+def test_remat_changes_neither_loss_nor_gradient(remat):
+  params, tokens = _params(CONFIG), _tokens(16)[None]
+  ones = jnp.ones_like(tokens)
+  positions = jnp.arange(16, dtype=jnp.int32)[None]
+
+  def loss(params, config):
+    model = models.Model(config)
+    return jnp.sum(model.logits(params, tokens, ones, positions) ** 2)
+
+  expected = jax.grad(loss)(params, CONFIG)
+  got = jax.grad(loss)(params, dataclasses.replace(CONFIG, remat=remat))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(
+      a, b, rtol=0, atol=1e-5 * float(jnp.linalg.norm(b))
+    ),
+    got,
+    expected,
+  )
+
+
+def test_bfloat16_compute_keeps_float32_parameters():
+  config = dataclasses.replace(CONFIG, dtype='bfloat16')
+  params, tokens = _params(config), _tokens(16)
+  assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype('float32')}
+  hidden, head = models.Model(config).hidden(
+    params,
+    tokens[None],
+    np.ones((1, 16), np.int32),
+    np.arange(16, dtype=np.int32)[None],
+  )
+  assert hidden.dtype == head.dtype == jnp.bfloat16
+  exact = numpy_decoder.logits(params, config, tokens)
+  error = np.abs(_run(config, params, tokens) - exact).max()
+  assert 1e-4 < error < 0.1 * np.ptp(exact)
+
+
+def test_parameter_count_is_that_of_the_formula():
+  c = CONFIG
+  block = (
+    2 * c.d_model
+    + c.d_model * c.head_dim * 2 * (c.n_heads + c.n_kv_heads)
+    + 3 * c.d_model * c.d_ff
+  )
+  tied = c.n_layers * block + c.d_model + c.vocab_size * c.d_model
+  assert models.Model(c).n_params() == tied
+  untied = dataclasses.replace(c, tied_embeddings=False)
+  assert models.Model(untied).n_params() == tied + c.vocab_size * c.d_model
+
+
+def test_initialisation_depends_on_the_key_only():
+  a = models.Model(CONFIG).init(jax.random.key(3))
+  b = models.Model(CONFIG).init(jax.random.key(3))
+  c = models.Model(CONFIG).init(jax.random.key(4))
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+  assert not np.array_equal(a['embedding_VD'], c['embedding_VD'])
+  layers = a['layers']['mlp']['up_DF']
+  assert not np.array_equal(layers[0], layers[1]), 'layers share their draws'
+
+
+def test_target_logprobs_are_the_log_softmax_of_the_logits():
+  params, tokens = _params(CONFIG), _tokens(24).reshape(2, 12)
+  targets = _tokens(24, seed=9).reshape(2, 12)
+  segments = np.ones((2, 12), np.int32)
+  positions = np.tile(np.arange(12, dtype=np.int32), (2, 1))
+  got = models.sequence_logprobs(
+    models.Model(CONFIG), params, tokens, targets, segments, positions, chunk=4
+  )
+  for row in range(2):
+    exact = numpy_decoder.logits(params, CONFIG, tokens[row])
+    exact = exact - np.log(np.exp(exact).sum(axis=-1, keepdims=True))
+    np.testing.assert_allclose(
+      got[row], exact[np.arange(12), targets[row]], rtol=0, atol=2e-5
+    )
+
+
+def test_greedy_continues_prompts_of_any_length_with_the_likeliest_token():
+  params = _params(CONFIG)
+  prompts = [_tokens(n, seed=n).tolist() for n in (3, 11, 6)]
+  answers = models.greedy(
+    models.Model(CONFIG), params, prompts, new_tokens=5, stop_ids=set()
+  )
+  for prompt, answer in zip(prompts, answers, strict=True):
+    so_far = list(prompt)
+    for token in answer:
+      exact = numpy_decoder.logits(params, CONFIG, so_far)[-1]
+      assert token == int(exact.argmax())
+      so_far.append(token)
+
+
+def test_greedy_stops_before_a_stop_id():
+  params = _params(CONFIG)
+  prompts = [_tokens(4).tolist()]
+  model = models.Model(CONFIG)
+  (answer,) = models.greedy(
+    model, params, prompts, new_tokens=6, stop_ids=set()
+  )
+  stop = answer[3]
+  (cut,) = models.greedy(model, params, prompts, new_tokens=6, stop_ids={stop})
+  assert cut == answer[: answer.index(stop)]
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    ({'n_kv_heads': 3}, 'model.n_kv_heads: 3 does not divide n_heads = 4'),
+    ({'head_dim': 5}, 'model.head_dim: 5 is odd'),
+    ({'n_layers': 0}, 'model.n_layers: 0, expected at least 1'),
+  ],
+)
+def test_impossible_shapes_are_refused(change, message):
+  with pytest.raises(ValueError, match=message):
+    dataclasses.replace(CONFIG, **change)
+
+
+@pytest.mark.parametrize('key', ['attention', 'remat'])
+def test_unknown_kernels_and_policies_are_refused(key):
+  config = dataclasses.replace(CONFIG, **{key: 'fast'})
+  with pytest.raises(ValueError, match=f"model.{key}: 'fast' is not a"):
+    models.Model(config)
