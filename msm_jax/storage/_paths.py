@@ -3,12 +3,13 @@
 import json
 import os
 import pathlib
-import secrets
 import shutil
 from typing import Any
 from typing import IO
 
 import fsspec
+
+from msm_jax.storage import _staging
 
 Path = str | pathlib.Path
 
@@ -23,11 +24,20 @@ def join(path: Path, *parts: str) -> str:
   return '/'.join([str(path).rstrip('/'), *(p.strip('/') for p in parts)])
 
 
+def filesystem(path: Path) -> tuple[fsspec.AbstractFileSystem, str]:
+  """Returns the file system of a URL and the key in it.
+
+  Listings are not cached: others publish while this process runs.
+  """
+  return fsspec.core.url_to_fs(str(path), use_listings_cache=False)
+
+
 def open_file(path: Path, mode: str = 'rb') -> IO[Any]:
   """Opens a local or remote file; text modes are UTF-8."""
   encoding = None if 'b' in mode else 'utf-8'
   if is_remote(path):
-    return fsspec.open(str(path), mode, encoding=encoding).open()
+    fs, key = filesystem(path)
+    return fs.open(key, mode, encoding=encoding)
   return open(path, mode, encoding=encoding)
 
 
@@ -46,15 +56,25 @@ def read_json(path: Path) -> Any:
 
 def exists(path: Path) -> bool:
   if is_remote(path):
-    fs, key = fsspec.core.url_to_fs(str(path))
+    fs, key = filesystem(path)
     return fs.exists(key)
   return os.path.exists(path)
+
+
+def size(path: Path) -> int:
+  """Returns the bytes of a file, or raises `FileNotFoundError`."""
+  if is_remote(path):
+    fs, key = filesystem(path)
+    return fs.size(key)
+  return os.path.getsize(path)
 
 
 def list_dir(path: Path) -> list[str]:
   """Returns the sorted names in a directory; `[]` if it does not exist."""
   if is_remote(path):
-    fs, key = fsspec.core.url_to_fs(str(path))
+    fs, key = filesystem(path)
+    if not fs.isdir(key):
+      return []
     names = [e.rstrip('/').rsplit('/', 1)[-1] for e in fs.ls(key, detail=False)]
     return sorted(names)
   return sorted(os.listdir(path)) if os.path.isdir(path) else []
@@ -69,7 +89,7 @@ def make_dirs(path: Path) -> None:
 def remove_tree(path: Path) -> None:
   """Removes a directory and all below it; a missing one is no error."""
   if is_remote(path):
-    fs, key = fsspec.core.url_to_fs(str(path))
+    fs, key = filesystem(path)
     if fs.exists(key):
       fs.rm(key, recursive=True)
   elif os.path.isdir(path):
@@ -94,12 +114,13 @@ def write_atomic(path: Path, data: bytes | str) -> None:
   if isinstance(data, str):
     data = data.encode('utf-8')
   if is_remote(path):
-    with open_file(path, 'wb') as f:
-      f.write(data)
+    fs, key = filesystem(path)
+    fs.pipe_file(key, data)
     return
-  path = pathlib.Path(path)
+  path = pathlib.Path(path).absolute()
   path.parent.mkdir(parents=True, exist_ok=True)
-  staged = path.with_name(f'.{path.name}.{os.getpid()}-{secrets.token_hex(4)}')
+  _staging.remove_abandoned(path)
+  staged = _staging.staging_path(path)
   try:
     with open(staged, 'wb') as f:
       f.write(data)

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 import contextlib
+import ctypes
 import dataclasses
+import errno
+import json
 import os
 import pathlib
-import secrets
 import shutil
 import tempfile
 from typing import Any
 
-import fsspec
-
 from msm_jax.storage import _fingerprints
 from msm_jax.storage import _paths
+from msm_jax.storage import _staging
 
 MANIFEST_NAME = 'manifest.json'
 _FORMAT = 1
@@ -81,52 +82,75 @@ def _describe_files(root: pathlib.Path) -> dict[str, dict[str, Any]]:
   return files
 
 
-def _process_is_alive(pid: int) -> bool:
-  try:
-    os.kill(pid, 0)
-  except ProcessLookupError:
+def _check_replaceable(target: pathlib.Path) -> None:
+  """Refuses to replace what `publish` did not make, e.g. somebody's home."""
+  if not target.exists():
+    return
+  if not target.is_dir():
+    raise FileExistsError(f'{target}: is a file; publish into another path')
+  if not (target / MANIFEST_NAME).exists() and any(target.iterdir()):
+    raise FileExistsError(
+      f'{target}: holds files but no {MANIFEST_NAME}, so it was not published '
+      'by us and is not replaced; publish into another path, or empty it'
+    )
+
+
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
+  """Swaps two names in one step; False where the system cannot (Linux can)."""
+  libc = ctypes.CDLL(None)
+  if not hasattr(libc, 'renameat2'):
     return False
-  except PermissionError:
-    return True
-  return True
-
-
-def _staging_prefix(target: pathlib.Path) -> str:
-  return f'.{target.name}.staging-'
-
-
-def _remove_abandoned_staging(target: pathlib.Path) -> None:
-  """Removes what killed publishers of the same target left behind."""
-  for left in target.parent.glob(_staging_prefix(target) + '*'):
-    pid = left.name.removeprefix(_staging_prefix(target)).split('-')[0]
-    if pid.isdigit() and not _process_is_alive(int(pid)):
-      shutil.rmtree(left)
+  here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+  return (
+    libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange)
+    == 0
+  )
 
 
 def _replace_directory(staged: pathlib.Path, target: pathlib.Path) -> None:
-  if target.exists():
-    retired = staged.with_name(staged.name + '-retired')
-    os.rename(target, retired)
-    os.rename(staged, target)
+  """Puts `staged` in the place of `target`; whatever was there is removed."""
+  try:
+    os.rename(staged, target)  # Nothing is there, or an empty directory.
+  except OSError as e:
+    if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+      raise
+    retired = staged
+    if not _exchange(staged, target):
+      retired = staged.with_name(staged.name + '-retired')
+      os.rename(target, retired)
+      os.rename(staged, target)
     shutil.rmtree(retired)
-  else:
-    os.rename(staged, target)
   _paths.fsync_path(target.parent)
 
 
 def _upload(staged: pathlib.Path, target: str, files: dict[str, Any]) -> None:
   """Copies files to an object store, the manifest last."""
-  fs, key = fsspec.core.url_to_fs(target)
-  old_manifest = f'{key}/{MANIFEST_NAME}'
-  if fs.exists(old_manifest):
-    fs.rm(old_manifest)
+  fs, key = _paths.filesystem(target)
+  try:
+    before = set(read_manifest(target).files)
+  except (NotPublishedError, CorruptError):
+    before = set()
+  if fs.exists(f'{key}/{MANIFEST_NAME}'):
+    fs.rm(f'{key}/{MANIFEST_NAME}')
   for name in [*files, MANIFEST_NAME]:
     fs.put_file(str(staged / name), f'{key}/{name}')
+  for name in sorted(before - set(files)):
+    fs.rm(f'{key}/{name}')
+
+
+def _flush(root: pathlib.Path) -> None:
+  """Flushes all files and directories below `root` to the disk."""
+  for path in root.rglob('*'):
+    _paths.fsync_path(path)
 
 
 @contextlib.contextmanager
 def publish(path: _paths.Path, *, kind: str) -> Iterator[Publication]:
   """Publishes a directory: all of it when the block ends, or nothing.
+
+  A local directory that was published before is there until the new one takes
+  its place, in one step. In an object store it is unpublished while files are
+  copied, the manifest last.
 
   Example:
     with storage.publish(out, kind='corpus') as publication:
@@ -134,36 +158,55 @@ def publish(path: _paths.Path, *, kind: str) -> Iterator[Publication]:
       publication.info['documents'] = 12
 
   Args:
-    path: The final directory, local or `gs://…`; replaced if it exists.
+    path: The final directory, local or `gs://…`; replaced if it was published
+      before.
     kind: Recorded in the manifest and checked by readers.
 
   Yields:
     The publication, whose `dir` is local in any case.
+
+  Raises:
+    FileExistsError: If there is something at `path` that was not published.
+    ValueError: If the block wrote a file called `manifest.json`.
   """
-  if _paths.is_remote(path):
-    staged = pathlib.Path(tempfile.mkdtemp(prefix='msm_jax-publish-'))
+  remote = _paths.is_remote(path)
+  if remote:
+    name = f'msm_jax-{_fingerprints.fingerprint(str(path))}'
+    target = pathlib.Path(tempfile.gettempdir()) / name
   else:
-    target = pathlib.Path(path).absolute()
+    target = pathlib.Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned_staging(target)
-    unique = f'{os.getpid()}-{secrets.token_hex(4)}'
-    staged = target.with_name(_staging_prefix(target) + unique)
-    staged.mkdir()
+    _check_replaceable(target)
+  _staging.remove_abandoned(target)
+  staged = _staging.staging_path(target)
+  staged.mkdir()
   try:
     publication = Publication(dir=staged, info={})
     yield publication
-    files = _describe_files(staged)
-    manifest = Manifest(kind=kind, info=publication.info, files=files)
-    text = _fingerprints.canonical_json(manifest.to_json())
-    for name in files:
-      _paths.fsync_path(staged / name)
-    _paths.write_atomic(staged / MANIFEST_NAME, text)
-    if _paths.is_remote(path):
-      _upload(staged, str(path), files)
+    manifest = _write_manifest(publication, kind)
+    if remote:
+      _upload(staged, str(path), manifest.files)
     else:
       _replace_directory(staged, target)
   finally:
     shutil.rmtree(staged, ignore_errors=True)
+
+
+def _write_manifest(publication: Publication, kind: str) -> Manifest:
+  """Describes and flushes what was written, and adds the manifest to it."""
+  staged = publication.dir
+  files = _describe_files(staged)
+  if MANIFEST_NAME in files:
+    raise ValueError(
+      f'{MANIFEST_NAME}: is the name of the manifest; call the file otherwise'
+    )
+  # As a reader will see it: tuples become lists, and keys strings.
+  info = json.loads(_fingerprints.canonical_json(publication.info))
+  manifest = Manifest(kind=kind, info=info, files=files)
+  _flush(staged)
+  text = _fingerprints.canonical_json(manifest.to_json())
+  _paths.write_atomic(staged / MANIFEST_NAME, text)
+  return manifest
 
 
 def read_manifest(path: _paths.Path, *, kind: str | None = None) -> Manifest:
@@ -174,19 +217,28 @@ def read_manifest(path: _paths.Path, *, kind: str | None = None) -> Manifest:
     CorruptError: If the manifest is not one of ours, or of another kind.
   """
   file = _paths.join(path, MANIFEST_NAME)
-  if not _paths.exists(file):
+  try:
+    text = _paths.read_bytes(file)
+  except (FileNotFoundError, NotADirectoryError) as e:
     raise NotPublishedError(
       f'{path}: no {MANIFEST_NAME}; whatever writes this directory has not '
       'finished (or was killed): run it again'
-    )
+    ) from e
   try:
-    raw = _paths.read_json(file)
+    raw = json.loads(text)
     manifest = Manifest(raw['kind'], raw['info'], raw['files'])
-    recorded = raw['fingerprint']
+    version, recorded = raw['format'], raw['fingerprint']
   except (ValueError, KeyError, TypeError) as e:
     raise CorruptError(f'{file}: not a manifest ({e!r}): publish again') from e
+  if version != _FORMAT:
+    raise CorruptError(
+      f'{file}: has format {version!r}, this code reads {_FORMAT}: publish '
+      'again, or use the version of the code that wrote it'
+    )
   if recorded != manifest.fingerprint:
-    raise CorruptError(f'{file}: was edited after it was published')
+    raise CorruptError(
+      f'{file}: was edited after it was published; publish again'
+    )
   if kind is not None and manifest.kind != kind:
     raise CorruptError(
       f'{path}: is a published {manifest.kind!r}, expected {kind!r}'
@@ -203,26 +255,25 @@ def verify(path: _paths.Path, *, kind: str | None = None) -> Manifest:
   """
   manifest = read_manifest(path, kind=kind)
   for name, expected in manifest.files.items():
-    file = _paths.join(path, name)
-    if not _paths.exists(file):
-      raise CorruptError(f'{file}: is listed in the manifest, but missing')
-    if _paths.is_remote(file):
-      fs, key = fsspec.core.url_to_fs(file)
-      with tempfile.NamedTemporaryFile() as local:
-        fs.get_file(key, local.name)
-        size = os.path.getsize(local.name)
-        digest = _fingerprints.sha256_file(local.name)
-    else:
-      size = os.path.getsize(file)
-      digest = _fingerprints.sha256_file(file)
-    if size != expected['bytes']:
-      raise CorruptError(
-        f'{file}: has {size} bytes, the manifest says {expected["bytes"]}; '
-        'it was cut short or overwritten: publish it again'
-      )
-    if digest != expected['sha256']:
-      raise CorruptError(
-        f'{file}: SHA-256 {digest[:12]}… differs from the manifest '
-        f'({expected["sha256"][:12]}…): publish it again'
-      )
+    _verify_file(_paths.join(path, name), expected)
   return manifest
+
+
+def _verify_file(file: str, expected: dict[str, Any]) -> None:
+  try:
+    size = _paths.size(file)
+  except FileNotFoundError as e:
+    raise CorruptError(
+      f'{file}: is listed in the manifest, but missing: publish it again'
+    ) from e
+  if size != expected['bytes']:
+    raise CorruptError(
+      f'{file}: has {size} bytes, the manifest says {expected["bytes"]}; '
+      'it was cut short or overwritten: publish it again'
+    )
+  digest = _fingerprints.sha256_file(file)
+  if digest != expected['sha256']:
+    raise CorruptError(
+      f'{file}: SHA-256 {digest[:12]}… differs from the manifest '
+      f'({expected["sha256"][:12]}…): publish it again'
+    )
