@@ -24,9 +24,9 @@ class ConfigError(ValueError):
   """A config that cannot be run; the message names the key."""
 
 
-def suggest(name: str, known: Sequence[str]) -> str:
+def suggest(name: object, known: Sequence[str]) -> str:
   """Returns ` (did you mean 'x'?)`, or nothing if no known name is near."""
-  near = difflib.get_close_matches(name, list(known), n=1)
+  near = difflib.get_close_matches(str(name), list(known), n=1)
   return f' (did you mean {near[0]!r}?)' if near else ''
 
 
@@ -34,19 +34,20 @@ def structure(cls: type[T], raw: Mapping[str, Any], where: str = 'config') -> T:
   """Builds dataclass `cls` from a mapping, checking keys and types.
 
   Args:
-    cls: A dataclass; nested dataclasses, `tuple[X, ...]`, `dict[str, X]`,
-      `X | None` and scalars are understood as field types.
+    cls: A dataclass. Its fields may be scalars, dataclasses, `tuple[X, ...]`,
+      `tuple[X, Y]`, `dict[str, X]`, unions of those, and `Any`. Lists become
+      tuples, mappings dicts, integers floats; nothing else is converted.
     raw: A mapping such as a ConfigDict.
     where: The path of `raw` in the config, for error messages.
 
   Raises:
     ConfigError: For a key that does not exist (with the nearest one that does),
-      a key that is missing, or a value of the wrong type.
+      a key that is missing, a value of the wrong type, or one that the
+      dataclass itself refuses with a `ValueError`.
   """
-  if not isinstance(raw, Mapping) and hasattr(raw, 'items'):
-    raw = dict(raw.items())
-  if not isinstance(raw, Mapping):
-    raise ConfigError(f'{where}: {raw!r}, expected a mapping of keys')
+  if not _is_mapping(raw):
+    raise _unexpected(cls, raw, where)
+  raw = dict(raw.items())
   fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
   for key in raw:
     if key not in fields:
@@ -72,47 +73,115 @@ def structure(cls: type[T], raw: Mapping[str, Any], where: str = 'config') -> T:
     raise ConfigError(f'{where}: {e}') from e
 
 
+def _is_mapping(value: Any) -> bool:
+  # A ConfigDict is no `Mapping`, but has `items`.
+  return isinstance(value, Mapping) or hasattr(value, 'items')
+
+
+def _is_list(value: Any) -> bool:
+  return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _has_shape(hint: Any, value: Any) -> bool:
+  """Whether a value is a mapping, a list or a scalar just as the hint is."""
+  if dataclasses.is_dataclass(hint) or get_origin(hint) is dict:
+    return _is_mapping(value)
+  if get_origin(hint) is tuple:
+    return _is_list(value)
+  return not _is_mapping(value) and not _is_list(value)
+
+
+def _describe(hint: Any) -> str:
+  """Says in words what a value of this type looks like."""
+  if get_origin(hint) in (Union, types.UnionType):
+    *others, last = map(_describe, get_args(hint))
+    return f'{", ".join(others)} or {last}'
+  if dataclasses.is_dataclass(hint) or get_origin(hint) is dict:
+    return 'a mapping'
+  if get_origin(hint) is tuple:
+    return 'a list'
+  return 'None' if hint is type(None) else getattr(hint, '__name__', str(hint))
+
+
+def _unexpected(hint: Any, value: Any, where: str) -> ConfigError:
+  return ConfigError(
+    f'{where}: {value!r} is a {type(value).__name__}, '
+    f'expected {_describe(hint)}'
+  )
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
   if hint is Any:
-    return value
+    return _plain(value)
+  if get_origin(hint) in (Union, types.UnionType):
+    return _convert_union(hint, value, where)
   if dataclasses.is_dataclass(hint):
     if isinstance(value, hint):  # type: ignore[arg-type]
       return value
     return structure(hint, value, where)  # type: ignore[arg-type]
-  origin, args = get_origin(hint), get_args(hint)
-  if origin in (Union, types.UnionType):
-    return _convert_union(args, value, where)
-  if origin is tuple:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-      raise ConfigError(f'{where}: {value!r}, expected a list')
-    return tuple(
-      _convert(args[0], v, f'{where}[{i}]') for i, v in enumerate(value)
-    )
-  if origin is dict:
-    if not hasattr(value, 'items'):
-      raise ConfigError(f'{where}: {value!r}, expected a mapping')
-    return {k: _convert(args[1], v, f'{where}.{k}') for k, v in value.items()}
+  if get_origin(hint) is tuple:
+    return _convert_tuple(hint, value, where)
+  if get_origin(hint) is dict:
+    return _convert_dict(hint, value, where)
   if hint is float and type(value) is int:
     return float(value)
   if type(value) is not hint:
-    raise ConfigError(
-      f'{where}: {value!r} is a {type(value).__name__}, '
-      f'expected {hint.__name__}'
-    )
+    raise _unexpected(hint, value, where)
   return value
 
 
-def _convert_union(args: Sequence[Any], value: Any, where: str) -> Any:
-  if value is None and type(None) in args:
-    return None
-  errors = []
-  for arg in args:
-    if arg is not type(None):
-      try:
-        return _convert(arg, value, where)
-      except ConfigError as e:
-        errors.append(str(e))
-  raise ConfigError('; or '.join(errors))
+def _plain(value: Any) -> Any:
+  """Mappings of any kind become dicts, all the way down."""
+  if _is_mapping(value):
+    return {k: _plain(v) for k, v in value.items()}
+  if isinstance(value, list | tuple):
+    plain = [_plain(v) for v in value]
+    return tuple(plain) if isinstance(value, tuple) else plain
+  return value
+
+
+def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
+  if not _is_list(value):
+    raise _unexpected(hint, value, where)
+  hints = get_args(hint)
+  if hints[-1] is Ellipsis:
+    hints = (hints[0],) * len(value)
+  if len(hints) != len(value):
+    raise ConfigError(
+      f'{where}: {value!r} has {len(value)} entries, expected {len(hints)}'
+    )
+  return tuple(
+    _convert(h, v, f'{where}[{i}]')
+    for i, (h, v) in enumerate(zip(hints, value, strict=True))
+  )
+
+
+def _convert_dict(hint: Any, value: Any, where: str) -> dict[str, Any]:
+  if not _is_mapping(value):
+    raise _unexpected(hint, value, where)
+  for key in value:
+    if type(key) is not str:
+      raise ConfigError(f'{where}: the key {key!r} is not a string')
+  of_values = get_args(hint)[1]
+  return {k: _convert(of_values, v, f'{where}.{k}') for k, v in value.items()}
+
+
+def _convert_union(hint: Any, value: Any, where: str) -> Any:
+  """Tries one alternative after the other.
+
+  If none fits, the error is that of the one alternative of the value's shape,
+  since it knows best what is wrong inside.
+  """
+  errors = {}
+  for alternative in get_args(hint):
+    try:
+      return _convert(alternative, value, where)
+    except ConfigError as e:
+      errors[alternative] = e
+  similar = [e for h, e in errors.items() if _has_shape(h, value)]
+  if len(similar) == 1 and (_is_mapping(value) or _is_list(value)):
+    raise similar[0]
+  raise _unexpected(hint, value, where)
 
 
 def differences(
