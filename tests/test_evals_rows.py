@@ -74,6 +74,30 @@ def test_a_refused_write_leaves_the_old_file_as_it_was(tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ['rows.parquet']
 
 
+def test_a_disk_that_fills_up_leaves_the_old_file_as_it_was(tmp_path):
+  path = tmp_path / 'rows.parquet'
+  rows_lib.write_rows(path, both_orders())
+  before = path.read_bytes()
+  code = f"""
+import resource, signal
+from msm_jax.evals import rows
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+many = [
+  rows.Row('a', 0, 's', f'item {{i}}', 0, 'c', ('x',), (-i / 7,), (1,))
+  for i in range(5000)
+]
+try:
+  rows.write_rows({str(path)!r}, many)
+except OSError:
+  raise SystemExit(7)
+"""
+  done = subprocess.run([sys.executable, '-c', code], check=False)
+  assert done.returncode == 7
+  assert path.read_bytes() == before
+  assert [p.name for p in tmp_path.iterdir()] == ['rows.parquet']
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [

@@ -481,6 +481,20 @@ def test_a_perfect_rate_is_not_reported_as_certain():
   assert 0.03 < found.interval[1] < 0.2
 
 
+def test_rates_have_the_intervals_of_korn_and_graubard():
+  # n* = p(1−p)/SE² · (t(n−1)/t(df))², and Clopper-Pearson of n* items.
+  p, se, df, n = 0.8, 0.08, 4, 200
+  effective = p * (1 - p) / se**2
+  effective *= (stats.t.ppf(0.975, n - 1) / stats.t.ppf(0.975, df)) ** 2
+  hits, misses = p * effective, (1 - p) * effective
+  assert intervals.rate_interval(p, se, df, n) == pytest.approx(
+    (
+      stats.beta.ppf(0.025, hits, misses + 1),
+      stats.beta.ppf(0.975, hits + 1, misses),
+    )
+  )
+
+
 @pytest.mark.parametrize('p', [0.5, 0.9, 0.98])
 def test_intervals_of_clustered_rates_cover(p):
   rng = np.random.default_rng(19)

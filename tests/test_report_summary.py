@@ -400,6 +400,31 @@ def test_numbers_are_written_for_people(value, kind, text):
   assert tables.number(value, kind) == text
 
 
+def test_phases_are_columns_in_the_order_of_training(noisy):
+  table = tables.arms(noisy)
+  assert table.columns == ('base', 'midtrain', 'sft')
+  shown = dict(table.rows)['SFT only']
+  assert [c.text for c in shown] == ['700', '–', '60']
+  assert shown[2].interval == '245,760 tokens'
+
+
+def test_counts_of_a_corpus_that_look_alike_are_one_table():
+  found = tables.corpus(
+    {
+      'documents': {'a': {'n': 1200, 'words': 2}, 'b': {'n': 3, 'words': 4}},
+      'seed': 0,
+      'domains': {'held out': ['tea', 'soap']},
+    }
+  )
+  assert [t.columns for t in found] == [('n', 'words'), ('value',)]
+  assert found[0].rows[0][0] == 'documents › a'
+  assert [c.text for c in found[0].rows[0][1]] == ['1,200', '2']
+  assert [(n, c[0].text) for n, c in found[1].rows] == [
+    ('seed', '0'),
+    ('domains › held out', '["tea", "soap"]'),
+  ]
+
+
 def test_a_table_too_wide_for_the_terminal_goes_on_below():
   cells = tuple(tables.Cell(f'{i}.000000') for i in range(14))
   table = tables.Table(
