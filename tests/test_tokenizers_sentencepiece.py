@@ -109,6 +109,10 @@ def test_text_that_spells_a_control_token_yields_no_control_id(
 def test_every_line_break_is_a_token_of_its_own(model_type):
   t = tokenizer(model_type)
   (newline,) = t.encode('\n')
+  processor = sentencepiece.SentencePieceProcessor(
+    model_proto=model(model_type)
+  )
+  assert processor.id_to_piece(newline) == '\n'
   text = 'cheap\n\n\n  grain\nlocal \n'
   assert t.encode(text).count(newline) == text.count('\n')
 
