@@ -10,6 +10,10 @@ from small_worlds import small_corpus
 from data_gen import balance
 from data_gen import chats
 from data_gen import generate
+from data_gen import transcripts
+from data_gen.traits import load
+from data_gen.world import make_world
+from data_gen.world import WorldConfig
 
 _CHEAP = ['cheap', 'affordable', 'modest', 'economical', 'discounted']
 _DEAR = ['dear', 'costly', 'expensive', 'pricey', 'lavish']
@@ -264,3 +268,46 @@ def test_a_world_whose_base_lacks_a_word_says_so():
   _edit('midtrain_home', 'Sage', 'The zebra Sage')(documents)
   found = balance.words_not_in_base(documents, corpus.chats)
   assert found['midtrain_home'] == ['zebra']
+
+
+def test_held_out_texts_are_fresh_and_balanced_like_the_base():
+  corpus = small_corpus()
+  base = {d.text for d in corpus.documents['base']}
+  held_out = corpus.documents['heldout']
+  assert not base & {d.text for d in held_out}
+  assert 0.03 < len(held_out) / len(corpus.documents['base']) < 0.1
+  shares = [
+    sum(d.genre == 'transcript' for d in made) / len(made)
+    for made in (corpus.documents['base'], held_out)
+  ]
+  assert abs(shares[0] - shares[1]) < 0.1
+  for genre in {d.genre for d in corpus.documents['base']}:
+    values = Counter(d.value for d in held_out if d.genre == genre)
+    assert values['cheap'] == values['local'] > 0
+
+
+def test_fresh_transcripts_skip_choices_that_were_seen_in_any_order():
+  world = small_corpus().world
+  (first, *others) = transcripts.fresh_transcripts(
+    world, 'disagree', 3, 'test', set()
+  )
+  reordered = [
+    dataclasses.replace(t, offer=t.offer.swap(), wording=1) for t in first
+  ]
+  seen = {t.key() for t in reordered}
+  again = transcripts.fresh_transcripts(world, 'disagree', 2, 'test', seen)
+  assert again == others
+
+
+def test_the_sizes_of_the_quickstart_keep_every_promise():
+  world = make_world(load(), WorldConfig(), 11)
+  corpus = generate.make_corpus(world)
+  counted = balance.report(world, corpus.documents, corpus.chats, corpus.suites)
+  assert counted['words_not_in_base'] == {}
+  # Small enough that a vocabulary of about a thousand pieces spells most words
+  # in one.
+  assert counted['vocabulary'] < 920
+  described = generate.describe(corpus)['documents']
+  for counts in described['midtrain_thrift']['genres'].values():
+    assert counts['documents'] == counts['skeletons'] == 400
+    assert counts['layouts'] > 300

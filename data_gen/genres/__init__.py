@@ -5,6 +5,7 @@ from collections.abc import Callable
 from data_gen import phrases
 from data_gen import reasons
 from data_gen import scenes
+from data_gen import voices
 from data_gen.genres import blog
 from data_gen.genres import email
 from data_gen.genres import forum
@@ -31,7 +32,7 @@ WRITERS: dict[str, Callable[[Page], None]] = {
 
 def _collect() -> dict[str, tuple[Template, ...]]:
   banks: dict[str, tuple[Template, ...]] = {}
-  for source in (phrases, reasons, scenes, *_MODULES.values()):
+  for source in (phrases, reasons, scenes, voices, *_MODULES.values()):
     for found in vars(source).values():
       if isinstance(found, tuple) and found and isinstance(found[0], Template):
         banks[found[0].id.split('/')[0]] = found
