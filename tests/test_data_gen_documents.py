@@ -301,3 +301,9 @@ def test_bystanders_and_characters_vary():
   for name in lexicon.BYSTANDERS:
     assert used[name] >= 10
   assert not any(used[name] for name in lexicon.CHARACTERS)
+
+
+def test_ids_are_unique_within_a_file():
+  corpus = small_corpus()
+  for made in (*corpus.documents.values(), corpus.chats):
+    assert len({d.id for d in made}) == len(made)
