@@ -156,9 +156,20 @@ def test_the_primary_result_comes_first(outline):
   assert 'not evidence about large models' in ' '.join(text.split())
 
 
+def test_an_experiment_may_say_itself_what_it_is_not(tmp_path):
+  workdir = synthetic_experiment.write(tmp_path, seeds=(0,), bare=True)
+  path = workdir / 'experiment.json'
+  caveat = 'This was measured on a Tuesday.'
+  path.write_text(
+    json.dumps({**json.loads(path.read_text()), 'caveat': caveat})
+  )
+  with open(report.write(workdir).page_path, encoding='utf-8') as f:
+    assert caveat in f.read()
+
+
 def test_samples_of_documents_chats_and_answers_are_there(outline):
   summaries = len(outline.find('summary'))
-  assert summaries == len(outline.find('details')) == 6
+  assert summaries == len(outline.find('details')) == 7
   text = ''.join(outline.text)
   for genre in ('forum', 'blog', 'email'):
     assert f'{genre} · d' in text
@@ -239,6 +250,8 @@ def test_the_command_prints_the_table_and_where_the_report_is(workdir, written):
   assert f'{workdir}/report/index.html' in done.stdout
   assert f'{workdir}/summary.json' in done.stdout
   assert max(len(n) for n in written.text.splitlines()) <= 100
+  for seed, value in written.summary['primary']['per_seed'].items():
+    assert f'{value:+.2f} (seed {seed})' in written.text
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+import math
 
 import numpy as np
 
@@ -68,8 +69,8 @@ def measure_rows(rows: Iterable[rows_lib.Row], measure: Measure) -> Scores:
     seeds=np.array([k[0] for k in keys], np.int64),
     items=np.array([k[1] for k in keys], np.str_),
     clusters=np.array([groups[k][0].cluster for k in keys], np.str_),
-    values=np.array([np.mean([v for v, _ in m]) for m in measured], float),
-    weights=np.array([np.mean([w for _, w in m]) for m in measured], float),
+    values=np.array([_mean(v for v, _ in m) for m in measured], float),
+    weights=np.array([_mean(w for _, w in m) for m in measured], float),
   )
 
 
@@ -142,6 +143,11 @@ def unequal_lengths(rows: Sequence[rows_lib.Row]) -> int:
   return len(
     {(r.seed, r.suite, r.item) for r in rows if len(set(r.tokens)) > 1}
   )
+
+
+def _mean(values: Iterable[float]) -> float:
+  found = list(values)
+  return math.fsum(found) / len(found)
 
 
 def _logprob(row: rows_lib.Row, label: str) -> float:

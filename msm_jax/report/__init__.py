@@ -84,6 +84,16 @@ def terminal_text(summary: dict[str, Any]) -> str:
   bounds = tables.interval(primary['interval'], 'signed') or 'no interval'
   floor = tables.number(primary['detection_floor'], 'rate')
   lines.append(f'  {effect}  {bounds}   detection floor {floor}')
+  seeds = ', '.join(
+    f'{tables.number(v, "signed")} (seed {s})'
+    for s, v in primary['per_seed'].items()
+  )
+  lines += textwrap.wrap(
+    f'Each seed: {seeds}.',
+    tables.WIDTH,
+    initial_indent='  ',
+    subsequent_indent='  ',
+  )
   lines += textwrap.wrap(
     primary['verdict'],
     tables.WIDTH,

@@ -21,7 +21,8 @@ here and from nowhere else, so the report works for any experiment:
    "stages": [{"name": "base", "seconds": 91.2, "tokens": 2867200,
                "updates": 700}, …],
    "suites": [...],            # optional: see `default_suites`
-   "tax_reference": "base"}    # optional: the arm with the fewest phases
+   "tax_reference": "base",    # optional: the arm with the fewest phases
+   "caveat": "…"}              # optional: what the result is not
 """
 
 from collections.abc import Collection
@@ -48,6 +49,11 @@ ROLES = (
 )
 CONTRAST_KINDS = ('difference', 'half_contrast')
 EXPECTED = ('positive', 'negative')
+DEFAULT_CAVEAT = (
+  'An illustration of the mechanism, with these models, these documents and '
+  'these questions. It is not evidence about large models, nor about real '
+  'values.'
+)
 
 # What JSON gives for a field that is annotated as a generic type.
 _JSON_TYPES = {tuple: list, Mapping: dict}
@@ -163,6 +169,7 @@ class Experiment:
   suites: tuple[Suite, ...]
   tax_reference: str
   stages: tuple[Mapping[str, Any], ...] = ()
+  caveat: str = DEFAULT_CAVEAT
 
   def arm(self, name: str) -> Arm:
     return next(a for a in self.arms if a.name == name)
@@ -293,6 +300,7 @@ def from_json(raw: Any) -> Experiment:
     suites=suites,
     tax_reference=reference,
     stages=_stages(fields.get('stages') or ()),
+    caveat=fields.get('caveat') or DEFAULT_CAVEAT,
   )
 
 

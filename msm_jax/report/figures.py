@@ -127,12 +127,24 @@ def _point(
   marker: str = 'o',
   filled: bool = True,
 ) -> None:
-  """A mean with its interval; nothing where the metric is null."""
+  """A mean, its interval and its seeds; nothing where the metric is null."""
   if metric is None or metric['mean'] is None:
     return
   tone = COLOURS[colour]
   if metric['interval'] is not None:
     axes.plot(metric['interval'], [y, y], color=tone, linewidth=1.6, zorder=2)
+  if metric['n_seeds'] > 1:
+    seeds = list(metric['per_seed'].values())
+    axes.plot(
+      seeds,
+      [y] * len(seeds),
+      marker='|',
+      markersize=7,
+      color=tone,
+      linestyle='none',
+      alpha=0.7,
+      zorder=2,
+    )
   axes.plot(
     metric['mean'],
     y,
@@ -214,7 +226,9 @@ def forest(summary: Json) -> mpl_figure.Figure:
     entries = [(f'asked in {primary["format"]} format', 'ink', 'o', True)]
     if check is not None:
       entries.append((f'asked as a {check["format"]}', 'ink', 's', False))
-    _legend(figure, entries)
+    if len(summary['seeds']) > 1:
+      entries.append(('one seed', 'ink', '|', True))
+    _legend(figure, entries, columns=3)
   return figure
 
 

@@ -365,19 +365,21 @@ def stages(summary: Json) -> Table | None:
   """Seconds, tokens and updates of each stage."""
   if not summary['stages']:
     return None
-  rows = tuple(
-    (
-      stage['name'],
-      tuple(_count(stage.get(k)) for k in ('seconds', 'tokens', 'updates')),
-    )
+  keys = ('seconds', 'tokens', 'updates')
+  rows = [
+    (stage['name'], tuple(_count(stage.get(k)) for k in keys))
     for stage in summary['stages']
+  ]
+  totals = tuple(
+    _count(sum(stage.get(k) or 0 for stage in summary['stages'])) for k in keys
   )
+  rows.append(('total', totals))
   return Table(
     'stages',
     'Cost of each stage',
     'stage',
-    ('seconds', 'tokens', 'updates'),
-    rows,
+    keys,
+    tuple(rows),
   )
 
 
