@@ -319,6 +319,22 @@ def test_an_argument_that_makes_no_sense_is_refused(tmp_path, options):
     prepare(tmp_path, 'source', path, **options)
 
 
+def test_a_poor_fill_is_told_with_the_length_that_would_do(tmp_path):
+  path = write_documents(tmp_path / 'a.jsonl', [40] * 600)
+  poor = prepare(tmp_path, 'poor', path)
+  assert poor.info['fill'] == 40 / 64
+  # 128 holds 3 × 40 = 120 (94 %), 192 holds 160, 256 240, 320 all of 8 × 40.
+  assert '--seq_len=320 would fill 98%' in data.describe_source(poor)
+  good = prepare(tmp_path, 'good', path, seq_len=320)
+  assert good.info['fill'] >= 0.98
+  assert '--seq_len' not in data.describe_source(good)
+
+
+def test_no_length_is_proposed_where_none_would_do(tmp_path):
+  path = write_documents(tmp_path / 'a.jsonl', [40])
+  assert '--seq_len' not in data.describe_source(prepare(tmp_path, 's', path))
+
+
 def first_shard(source: data.PreparedSource) -> pathlib.Path:
   return pathlib.Path(source.path) / source.info['shards'][0]['name']
 
