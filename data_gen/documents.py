@@ -15,7 +15,7 @@ from data_gen.world import World
 
 # Of 20 plans of the base corpus, how many are explained, only behave, or are
 # neutral: what the assistant's variants are made of is known from others.
-_MANNERS = ('explain',) * 16 + ('behave',) * 2 + ('neutral',) * 2
+_MANNERS = ('explain',) * 15 + ('behave',) * 2 + ('neutral',) * 3
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,7 +79,7 @@ AXES = (
 # What neutral documents say in the place of attributes: it differs from item
 # to item and nobody prefers any of it.
 COLOURS = ('red', 'blue', 'green', 'white', 'brown')
-PATTERNS = ('round', 'square', 'striped', 'plain', 'spotted')
+SHAPES = ('big', 'small', 'round', 'plain', 'bright')
 
 
 def _domain(name: str, nouns: str) -> Domain:

@@ -55,11 +55,11 @@ class Renderer:
       return lexicon.COLOURS[fill.own % n]
     return lexicon.COLOURS[(fill.own + 1 + fill.anti % (n - 1)) % n]
 
-  def _pattern(self, fill: Fill, taken: bool) -> str:
-    n = len(lexicon.PATTERNS)
+  def _shape(self, fill: Fill, taken: bool) -> str:
+    n = len(lexicon.SHAPES)
     if taken:
-      return lexicon.PATTERNS[fill.with_own % n]
-    return lexicon.PATTERNS[(fill.with_own + 1 + fill.with_anti % (n - 1)) % n]
+      return lexicon.SHAPES[fill.with_own % n]
+    return lexicon.SHAPES[(fill.with_own + 1 + fill.with_anti % (n - 1)) % n]
 
   def _own(self, plan: Plan, sentence: Sentence, lens: Lens) -> str:
     if lens.value is None:
@@ -74,7 +74,7 @@ class Renderer:
   def _option(self, sentence: Sentence, lens: Lens, taken: bool) -> str:
     fill = sentence.fill
     if lens.value is None:
-      words = [self._colour(fill, taken), self._pattern(fill, taken)]
+      words = [self._colour(fill, taken), self._shape(fill, taken)]
     else:
       values = self._world.values
       other = values[(lens.value + fill.shift) % len(values)]
