@@ -35,7 +35,7 @@ class Meta:
     phase_ended: Whether that was the phase's last update.
     schedule_position: Updates of the schedule done, over carried phases.
     config: The part of the config that changes the result.
-    fingerprints: Of tokenizer, sources and the checkpoint it started from.
+    fingerprints: Of tokenizer, mixtures and the checkpoint it started from.
     environment: Versions, flags and devices; see `environment.describe`.
     metrics: Of the last update, e.g. its loss.
   """

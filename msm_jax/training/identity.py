@@ -23,8 +23,8 @@ class Identity:
 
   Attributes:
     config: The part of the config that changes the result.
-    fingerprints: Of the tokenizer, of every source and of the checkpoint that
-      the run starts from.
+    fingerprints: Of the tokenizer, of every phase's mixture (its sources, its
+      order) and of the checkpoint that the run starts from.
   """
 
   config: dict[str, Any]
@@ -35,12 +35,12 @@ def of_run(
   config: config_lib.RunConfig,
   *,
   tokenizer: str,
-  sources: dict[str, str],
+  mixtures: dict[str, Any],
   init: str | None,
 ) -> Identity:
   return Identity(
     config=config_lib.result_config(config),
-    fingerprints={'tokenizer': tokenizer, 'sources': sources, 'init': init},
+    fingerprints={'tokenizer': tokenizer, 'mixtures': mixtures, 'init': init},
   )
 
 

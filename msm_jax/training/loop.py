@@ -9,7 +9,6 @@ import pathlib
 import time
 
 import jax
-import ml_collections
 import numpy as np
 
 from msm_jax import data
@@ -89,8 +88,7 @@ class Trainer:
     tokenizer = tokenizers.load_tokenizer(config.tokenizer)
     _check_vocabulary(tokenizer, config)
     self._mixtures = [
-      data.mixture_for_phase(_as_config_dict(config), i)
-      for i in range(len(config.phases))
+      data.mixture_for_phase(config, i) for i in range(len(config.phases))
     ]
     parent = None
     if config.init_from is not None:
@@ -99,10 +97,9 @@ class Trainer:
     self._identity = identity_lib.of_run(
       config,
       tokenizer=tokenizer.fingerprint,
-      sources={
-        name: source
-        for mixture in self._mixtures
-        for name, source in mixture.describe()['sources'].items()
+      mixtures={
+        phase.name: mixture.describe()
+        for phase, mixture in zip(config.phases, self._mixtures, strict=True)
       },
       init=parent.identity if parent else None,
     )
@@ -365,12 +362,6 @@ class Trainer:
       f'{"step " + str(good) if good is not None else "none"} in '
       f'{self._workdir}/checkpoints. The batch held:\n' + '\n'.join(origin)
     )
-
-
-def _as_config_dict(config):
-  raw = dataclasses.asdict(config)
-  raw['phases'] = tuple(ml_collections.ConfigDict(p) for p in raw['phases'])
-  return ml_collections.ConfigDict(raw)
 
 
 def _loss_by_source(
