@@ -15,7 +15,7 @@ import pytest
 import synthetic_experiment
 
 from msm_jax import report
-from msm_jax.report import tables
+from msm_jax.report import layout
 
 pytestmark = pytest.mark.browser
 
@@ -115,13 +115,13 @@ def test_the_table_in_the_browser_holds_the_numbers_of_the_summary(
     prefix = 'ood' if info['chat_trained'] else 'ood_transcript'
     expected = metrics[f'{prefix}_agreement_cheap']
     assert agreement == [
-      tables.number(expected['mean'], 'rate'),
-      tables.interval(expected['interval'], 'rate'),
+      layout.number(expected['mean'], 'rate'),
+      layout.interval(expected['interval'], 'rate'),
     ]
     assert accuracy[0] == f'{metrics["base_task_accuracy"]["mean"]:.2f}'
     assert perplexity[0] == f'{metrics["replay_perplexity"]["mean"]:.2f}'
   primary = driver.find_element('id', 'primary-mean').text
-  assert primary == tables.number(summary['primary']['mean'], 'signed')
+  assert primary == layout.number(summary['primary']['mean'], 'signed')
 
 
 def test_the_figures_are_drawn(driver, written):

@@ -10,6 +10,7 @@ import synthetic_experiment
 from synthetic_experiment import Noise
 
 from msm_jax.report import experiment as experiment_lib
+from msm_jax.report import layout
 from msm_jax.report import summary as summary_lib
 from msm_jax.report import tables
 
@@ -282,7 +283,7 @@ def test_arms_and_labels_and_suites_have_any_name():
     found['arms']['spec_a']['ood_agreement_safe']['interval']
     == plain['arms']['msm_thrift_sft']['ood_agreement_cheap']['interval']
   )
-  text = tables.render_text(tables.main(json.loads(json.dumps(found))))
+  text = layout.render_text(tables.main(json.loads(json.dumps(found))))
   assert 'log-odds' in text and 'safe' in text and 'cheap' not in text
 
 
@@ -355,7 +356,7 @@ def test_contrasts_may_be_of_accuracy_and_of_perplexity():
     - arms['neutral_sft']['ood_agreement_cheap']['mean']
   )
   copied = copy.deepcopy(summary)
-  text = tables.render_text(tables.contrasts(copied))
+  text = layout.render_text(tables.contrasts(copied))
   assert 'in accuracy' in text and 'in nats per' in text
 
 
@@ -369,7 +370,7 @@ def test_the_terminal_tables_fit_a_hundred_columns(noisy):
     tables.arms,
     tables.stages,
   ):
-    lines = tables.render_text(make(noisy)).splitlines()
+    lines = layout.render_text(make(noisy)).splitlines()
     assert max(len(line) for line in lines) <= 100
 
 
@@ -397,7 +398,7 @@ def test_the_main_table_shows_the_numbers_of_the_summary(noisy):
   ],
 )
 def test_numbers_are_written_for_people(value, kind, text):
-  assert tables.number(value, kind) == text
+  assert layout.number(value, kind) == text
 
 
 def test_phases_are_columns_in_the_order_of_training(noisy):
@@ -426,11 +427,11 @@ def test_counts_of_a_corpus_that_look_alike_are_one_table():
 
 
 def test_a_table_too_wide_for_the_terminal_goes_on_below():
-  cells = tuple(tables.Cell(f'{i}.000000') for i in range(14))
-  table = tables.Table(
+  cells = tuple(layout.Cell(f'{i}.000000') for i in range(14))
+  table = layout.Table(
     't', 'Wide', 'row', tuple(f'column {i}' for i in range(14)), (('a', cells),)
   )
-  text = tables.render_text(table)
+  text = layout.render_text(table)
   assert max(len(line) for line in text.splitlines()) <= 100
   for i in range(14):
     assert text.count(f'{i}.000000') >= 1

@@ -13,6 +13,7 @@ from typing import Any
 from msm_jax import storage
 from msm_jax.evals import rows as rows_lib
 from msm_jax.report import experiment as experiment_lib
+from msm_jax.report import layout
 from msm_jax.report import materials as materials_lib
 from msm_jax.report import page
 from msm_jax.report import summary as summary_lib
@@ -80,29 +81,29 @@ def terminal_text(summary: dict[str, Any]) -> str:
   """The primary result and the tables, at most 100 columns wide."""
   primary = summary['primary']
   lines = [f'{summary["name"]}: {primary["statement"]}', '']
-  effect = tables.number(primary['mean'], 'signed')
-  bounds = tables.interval(primary['interval'], 'signed') or 'no interval'
-  floor = tables.number(primary['detection_floor'], 'rate')
+  effect = layout.number(primary['mean'], 'signed')
+  bounds = layout.interval(primary['interval'], 'signed') or 'no interval'
+  floor = layout.number(primary['detection_floor'], 'rate')
   lines.append(f'  {effect}  {bounds}   detection floor {floor}')
   seeds = ', '.join(
-    f'{tables.number(v, "signed")} (seed {s})'
+    f'{layout.number(v, "signed")} (seed {s})'
     for s, v in primary['per_seed'].items()
   )
   lines += textwrap.wrap(
     f'Each seed: {seeds}.',
-    tables.WIDTH,
+    layout.WIDTH,
     initial_indent='  ',
     subsequent_indent='  ',
   )
   lines += textwrap.wrap(
     primary['verdict'],
-    tables.WIDTH,
+    layout.WIDTH,
     initial_indent='  ',
     subsequent_indent='  ',
   )
   for warning in summary['warnings']:
     lines += textwrap.wrap(
-      f'Warning: {warning}', tables.WIDTH, subsequent_indent='  '
+      f'Warning: {warning}', layout.WIDTH, subsequent_indent='  '
     )
   parts = ['\n'.join(lines) + '\n']
   for table in (
@@ -111,5 +112,5 @@ def terminal_text(summary: dict[str, Any]) -> str:
     tables.persona(summary),
   ):
     if table is not None:
-      parts.append(tables.render_text(table))
+      parts.append(layout.render_text(table))
   return '\n'.join(parts)

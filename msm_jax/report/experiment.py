@@ -25,16 +25,13 @@ here and from nowhere else, so the report works for any experiment:
    "caveat": "…"}              # optional: what the result is not
 """
 
-from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
-import difflib
 import pathlib
-import types
-import typing
 from typing import Any
 
 from msm_jax import storage
+from msm_jax.report import checks
 
 FILE_NAME = 'experiment.json'
 
@@ -54,9 +51,6 @@ DEFAULT_CAVEAT = (
   'these questions. It is not evidence about large models, nor about real '
   'values.'
 )
-
-# What JSON gives for a field that is annotated as a generic type.
-_JSON_TYPES = {tuple: list, Mapping: dict}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,9 +245,11 @@ def read(workdir: str | pathlib.Path) -> Experiment:
 
 def from_json(raw: Any) -> Experiment:
   """Builds an experiment from parsed JSON; see `read` for errors."""
-  fields = _checked(Experiment, raw, '', optional={'suites', 'tax_reference'})
-  traits = _each(Trait, fields['traits'], 'traits')
-  arms = _each(Arm, fields['arms'], 'arms')
+  fields = checks.checked(
+    Experiment, raw, '', optional={'suites', 'tax_reference'}
+  )
+  traits = checks.each(Trait, fields['traits'], 'traits')
+  arms = checks.each(Arm, fields['arms'], 'arms')
   if not arms:
     raise ValueError('arms: is empty; expected at least one arm')
   seeds = tuple(fields['seeds'])
@@ -261,7 +257,7 @@ def from_json(raw: Any) -> Experiment:
     raise ValueError(f'seeds: is {list(seeds)}, expected one integer or more')
   labels = tuple(t.attribute for t in traits)
   suites = (
-    _each(Suite, fields['suites'], 'suites')
+    checks.each(Suite, fields['suites'], 'suites')
     if fields.get('suites')
     else default_suites(labels)
   )
@@ -287,7 +283,7 @@ def from_json(raw: Any) -> Experiment:
   reference = (
     fields.get('tax_reference') or min(arms, key=lambda a: len(a.phases)).name
   )
-  _one_of(reference, [a.name for a in arms], 'tax_reference')
+  checks.one_of(reference, [a.name for a in arms], 'tax_reference')
   return Experiment(
     name=fields['name'],
     command=fields['command'],
@@ -320,9 +316,9 @@ def _stages(raw: Any) -> tuple[Mapping[str, Any], ...]:
 def _contrast(
   raw: Any, where: str, arms: tuple[Arm, ...], suites: tuple[Suite, ...]
 ) -> Contrast:
-  contrast = Contrast(**_checked(Contrast, raw, where))
-  _one_of(contrast.kind, CONTRAST_KINDS, f'{where}.kind')
-  _one_of(contrast.suite, [s.name for s in suites], f'{where}.suite')
+  contrast = Contrast(**checks.checked(Contrast, raw, where))
+  checks.one_of(contrast.kind, CONTRAST_KINDS, f'{where}.kind')
+  checks.one_of(contrast.suite, [s.name for s in suites], f'{where}.suite')
   suite = next(s for s in suites if s.name == contrast.suite)
   keys = (
     ('positive_arm', 'negative_arm')
@@ -331,7 +327,7 @@ def _contrast(
   )
   for key in keys:
     arm_name = getattr(contrast, key)
-    _one_of(arm_name, [a.name for a in arms], f'{where}.{key}')
+    checks.one_of(arm_name, [a.name for a in arms], f'{where}.{key}')
     arm = next(a for a in arms if a.name == arm_name)
     if suite.format == 'chat' and not arm.chat_trained:
       raise ValueError(
@@ -346,73 +342,24 @@ def _contrast(
   }[suite.kind]
   score = contrast.score or default
   allowed = ('log_odds', 'agreement') if suite.kind == 'choice' else (default,)
-  _one_of(score, allowed, f'{where}.score')
+  checks.one_of(score, allowed, f'{where}.score')
   if suite.kind == 'choice':
-    _one_of(contrast.label, suite.labels, f'{where}.label')
+    checks.one_of(contrast.label, suite.labels, f'{where}.label')
     if score == 'log_odds':
       others = [n for n in suite.labels if n != contrast.label]
-      _one_of(contrast.against, others, f'{where}.against')
+      checks.one_of(contrast.against, others, f'{where}.against')
   if contrast.expected is not None:
-    _one_of(contrast.expected, EXPECTED, f'{where}.expected')
+    checks.one_of(contrast.expected, EXPECTED, f'{where}.expected')
   return dataclasses.replace(contrast, score=score)
 
 
 def _check_suite(s: Suite, where: str, suites: tuple[Suite, ...]) -> None:
-  _one_of(s.kind, KINDS, f'{where}.kind')
-  _one_of(s.format, FORMATS, f'{where}.format')
-  _one_of(s.role, ROLES, f'{where}.role')
+  checks.one_of(s.kind, KINDS, f'{where}.kind')
+  checks.one_of(s.format, FORMATS, f'{where}.format')
+  checks.one_of(s.role, ROLES, f'{where}.role')
   if s.kind == 'choice' and len(s.labels) < 2:
     raise ValueError(
       f'{where}.labels: is {list(s.labels)}, a choice needs two or more'
     )
   if s.of is not None:
-    _one_of(s.of, [o.name for o in suites], f'{where}.of')
-
-
-def _each(cls: type, raw: Any, where: str) -> tuple[Any, ...]:
-  if not isinstance(raw, list):
-    raise ValueError(f'{where}: is {raw!r}, expected a list')
-  return tuple(
-    cls(**_checked(cls, r, f'{where}[{i}]')) for i, r in enumerate(raw)
-  )
-
-
-def _checked(
-  cls: type, raw: Any, where: str, optional: Collection[str] = ()
-) -> dict[str, Any]:
-  """The fields of a dataclass in `raw`, with lists as tuples."""
-  if not isinstance(raw, dict):
-    raise ValueError(f'{where or "top level"}: is {raw!r}, expected an object')
-  fields = {f.name: f for f in dataclasses.fields(cls)}
-  prefix = f'{where}.' if where else ''
-  for key in raw:
-    _one_of(key, list(fields), f'{prefix}{key}', what='key')
-  for name, field in fields.items():
-    required = (
-      field.default is dataclasses.MISSING
-      and field.default_factory is dataclasses.MISSING
-      and name not in optional
-    )
-    if required and name not in raw:
-      raise ValueError(f'{prefix}{name}: is missing')
-  for key, value in raw.items():
-    kind: Any = fields[key].type
-    expected: Any = _JSON_TYPES.get(typing.get_origin(kind), kind)
-    if isinstance(expected, type | types.UnionType) and not (
-      dataclasses.is_dataclass(expected) or isinstance(value, expected)
-    ):
-      name = getattr(expected, '__name__', str(expected))
-      raise ValueError(f'{prefix}{key}: is {value!r}, expected a {name}')
-  if cls is Experiment:
-    return dict(raw)
-  return {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
-
-
-def _one_of(value: Any, allowed: Any, where: str, what: str = 'value') -> None:
-  allowed = list(allowed)
-  if value in allowed:
-    return
-  near = difflib.get_close_matches(str(value), allowed, n=1)
-  hint = f' (did you mean {near[0]!r}?)' if near else ''
-  problem = 'unknown key' if what == 'key' else f'is {value!r}'
-  raise ValueError(f'{where}: {problem}, expected one of {allowed}{hint}')
+    checks.one_of(s.of, [o.name for o in suites], f'{where}.of')

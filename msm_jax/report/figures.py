@@ -357,13 +357,13 @@ def clusters(summary: Json) -> mpl_figure.Figure:
     _zero(axes)
     _rows_axis(axes, list(found))
     axes.set_xlabel(f'{primary["title"]}\nin {primary["score_text"]}')
-    _legend(
-      figure,
-      [
-        ('one cluster, over its items', 'ink', 'o', True),
-        ('primary, with its interval', 'c2', '|', True),
-      ],
-    )
+    entries = [
+      ('one cluster, over its items', 'ink', 'o', True),
+      ('primary, with its interval', 'c2', '|', True),
+    ]
+    if primary['n_seeds'] > 1:
+      entries.append(('one seed', 'ink', '|', True))
+    _legend(figure, entries)
   return figure
 
 

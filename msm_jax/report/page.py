@@ -10,6 +10,7 @@ import markupsafe
 
 from msm_jax.report import experiment as experiment_lib
 from msm_jax.report import figures
+from msm_jax.report import layout
 from msm_jax.report import materials as materials_lib
 from msm_jax.report import tables
 
@@ -41,8 +42,8 @@ def render(
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  environment.filters['number'] = tables.number
-  environment.filters['interval'] = tables.interval
+  environment.filters['number'] = layout.number
+  environment.filters['interval'] = layout.interval
   template = environment.get_template('page.html.j2')
   style = (_HERE / 'style.css').read_text(encoding='utf-8')
   return template.render(

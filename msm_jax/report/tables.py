@@ -1,92 +1,31 @@
-"""Tables: one description, rendered for the terminal and for the page.
+"""The tables of the report, built from `summary.json` alone.
 
-Built from `summary.json` alone, so the terminal, the page and the notebook show
-the same numbers.
+So the terminal, the page and the notebook show the same numbers.
 """
 
-from collections.abc import Sequence
-import dataclasses
 import json
-import textwrap
 from typing import Any
+
+from msm_jax.report import layout
 
 Json = dict[str, Any]
 
-WIDTH = 100
 _LONGEST = 300  # characters of a value of the corpus's manifest
-_LABEL_WIDTH = 28
-_NARROWEST_LABEL = 16
-_HEAD_WIDTH = 12
-_GAP = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
-  """A number, the interval below it, a mark, and a hint to be pointed at."""
-
-  text: str
-  interval: str = ''
-  mark: str = ''
-  hint: str = ''
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-  """A table of results.
-
-  Attributes:
-    name: Identifies it on the page.
-    caption: One sentence on what the numbers are.
-    head: What the first column holds.
-    columns: Heads of the other columns.
-    rows: (label, cells).
-    notes: Below the table.
-  """
-
-  name: str
-  caption: str
-  head: str
-  columns: tuple[str, ...]
-  rows: tuple[tuple[str, tuple[Cell, ...]], ...]
-  notes: tuple[str, ...] = ()
-
-
-def number(value: float | None, kind: str) -> str:
-  """Formats a number: kind `'rate'`, `'signed'`, `'ratio'` or `'plain'`."""
-  if value is None:
-    return '–'
-  if kind == 'signed':
-    text = f'{value:+.2f}'
-  elif kind == 'plain' and abs(value) >= 100:
-    text = f'{value:.0f}'
-  else:
-    text = f'{value:.2f}'
-  if float(text) == 0:
-    text = text.lstrip('+-')
-  return text.replace('-', '−')
-
-
-def interval(value: Sequence[float] | None, kind: str) -> str:
-  """Formats an interval, without the leading zero of a rate."""
-  if value is None:
-    return ''
-  low, high = (number(v, kind) for v in value)
-  if kind == 'rate':
-    low, high = (v.removeprefix('0') if v[0] == '0' else v for v in (low, high))
-  return f'[{low}, {high}]'
-
-
-def cell(metric: Json | None, kind: str, mark: str = '') -> Cell:
+def cell(metric: Json | None, kind: str, mark: str = '') -> layout.Cell:
   """The cell of a metric of the summary; a dash where it is null."""
   if metric is None:
-    return Cell('–')
+    return layout.Cell('–')
   if metric['mean'] is None:
-    return Cell('–', hint=metric.get('reason', ''))
+    return layout.Cell('–', hint=metric.get('reason', ''))
   hint = f'{metric["n_items"]} items, {metric["n_seeds"]} seed(s)'
   if metric.get('note'):
     hint += f'; {metric["note"]}'
-  text = number(metric['mean'], kind)
-  return Cell(text, interval(metric['interval'], kind), mark, hint)
+  text = layout.number(metric['mean'], kind)
+  return layout.Cell(
+    text, layout.interval(metric['interval'], kind), mark, hint
+  )
 
 
 def noise_sentence(summary: Json) -> str:
@@ -111,7 +50,7 @@ def _phrase(metric: str) -> str:
   return metric.replace('_', ' ')
 
 
-def main(summary: Json) -> Table:
+def main(summary: Json) -> layout.Table:
   """Alignment and tax of every arm: the table of the experiment."""
   columns: list[str] = []
   makers = []
@@ -156,7 +95,7 @@ def main(summary: Json) -> Table:
       '† asked as a transcript: this arm never saw the chat template, so chat '
       'answers would measure noise.'
     )
-  return Table(
+  return layout.Table(
     'results',
     'Alignment out of distribution, and its tax',
     'arm',
@@ -166,7 +105,7 @@ def main(summary: Json) -> Table:
   )
 
 
-def contrasts(summary: Json) -> Table:
+def contrasts(summary: Json) -> layout.Table:
   """Every contrast with its three intervals and its detection floor."""
   rows = []
   for found in [summary['primary'], *summary['contrasts'].values()]:
@@ -175,17 +114,20 @@ def contrasts(summary: Json) -> Table:
       (
         found['title'],
         (
-          Cell(number(found['mean'], kind), interval(found['interval'], kind)),
-          Cell(interval(found['interval_items'], kind) or '–'),
-          Cell(interval(found['interval_both'], kind) or '–'),
-          Cell(
-            number(found['detection_floor'], 'rate'),
-            interval(found['detection_floor_range'], 'plain'),
+          layout.Cell(
+            layout.number(found['mean'], kind),
+            layout.interval(found['interval'], kind),
+          ),
+          layout.Cell(layout.interval(found['interval_items'], kind) or '–'),
+          layout.Cell(layout.interval(found['interval_both'], kind) or '–'),
+          layout.Cell(
+            layout.number(found['detection_floor'], 'rate'),
+            layout.interval(found['detection_floor_range'], 'plain'),
           ),
         ),
       )
     )
-  return Table(
+  return layout.Table(
     'contrasts',
     f'Contrasts in {summary["primary"]["score_text"]}, unless noted; paired by '
     'seed and item',
@@ -209,7 +151,7 @@ def contrasts(summary: Json) -> Table:
   )
 
 
-def persona(summary: Json) -> Table | None:
+def persona(summary: Json) -> layout.Table | None:
   """Whether the assistant moved, or everybody did."""
   if not summary['persona_shift']:
     return None
@@ -233,7 +175,7 @@ def persona(summary: Json) -> Table | None:
     )
     for name, shift in summary['persona_shift'].items()
   ]
-  return Table(
+  return layout.Table(
     'persona',
     'Persona or global shift: the same items asked of others',
     'contrast',
@@ -252,7 +194,7 @@ def persona(summary: Json) -> Table | None:
   )
 
 
-def tax(summary: Json) -> Table | None:
+def tax(summary: Json) -> layout.Table | None:
   """What each arm lost against the reference arm, and for whom."""
   suites = _suites(summary, 'tax')
   if not suites or not summary['tax']:
@@ -278,7 +220,7 @@ def tax(summary: Json) -> Table | None:
     ]
     rows.append((summary['arm_info'][arm]['label'], tuple(cells)))
   reference = summary['arm_info'][summary['tax_reference']]['label']
-  return Table(
+  return layout.Table(
     'tax',
     f'Tax against {reference}',
     'arm',
@@ -292,7 +234,7 @@ def tax(summary: Json) -> Table | None:
   )
 
 
-def order(summary: Json) -> Table | None:
+def order(summary: Json) -> layout.Table | None:
   """Chat against transcript, and what the order of the options does."""
   suites = [
     s
@@ -317,7 +259,7 @@ def order(summary: Json) -> Table | None:
     )
     for arm, metrics in summary['arms'].items()
   ]
-  return Table(
+  return layout.Table(
     'order',
     'Format and order of the options',
     'arm',
@@ -331,7 +273,7 @@ def order(summary: Json) -> Table | None:
   )
 
 
-def arms(summary: Json) -> Table:
+def arms(summary: Json) -> layout.Table:
   """Updates and tokens of each phase of each arm: is the comparison matched?"""
   info = summary['arm_info'].values()
   # The arms with most phases come first, so that columns are in training order.
@@ -342,17 +284,17 @@ def arms(summary: Json) -> Table:
     cells = []
     for phase in phases:
       if phase not in arm['phases']:
-        cells.append(Cell('–'))
+        cells.append(layout.Cell('–'))
         continue
       updates, tokens = (arm[k].get(phase) for k in ('updates', 'tokens'))
       cells.append(
-        Cell(
+        layout.Cell(
           '?' if updates is None else f'{updates:,}',
           '' if tokens is None else f'{tokens:,} tokens',
         )
       )
     rows.append((arm['label'], tuple(cells)))
-  return Table(
+  return layout.Table(
     'arms',
     'Optimizer updates and tokens of each phase',
     'arm',
@@ -361,7 +303,7 @@ def arms(summary: Json) -> Table:
   )
 
 
-def stages(summary: Json) -> Table | None:
+def stages(summary: Json) -> layout.Table | None:
   """Seconds, tokens and updates of each stage."""
   if not summary['stages']:
     return None
@@ -374,7 +316,7 @@ def stages(summary: Json) -> Table | None:
     _count(sum(stage.get(k) or 0 for stage in summary['stages'])) for k in keys
   )
   rows.append(('total', totals))
-  return Table(
+  return layout.Table(
     'stages',
     'Cost of each stage',
     'stage',
@@ -383,14 +325,14 @@ def stages(summary: Json) -> Table | None:
   )
 
 
-def corpus(info: Json) -> list[Table]:
+def corpus(info: Json) -> list[layout.Table]:
   """The counts of a corpus's manifest: branches that look alike are one table.
 
   `{'a': {'n': 1, 'm': 2}, 'b': {'n': 3, 'm': 4}}` becomes a table with the rows
   a and b and the columns n and m; what is like nothing else is listed by name.
   """
   groups: dict[tuple[int, frozenset[str]], list[tuple[str, Json]]] = {}
-  single: list[tuple[str, tuple[Cell, ...]]] = []
+  single: list[tuple[str, tuple[layout.Cell, ...]]] = []
 
   def walk(node: Json, path: tuple[str, ...]) -> None:
     leaves = {k: v for k, v in node.items() if not isinstance(v, dict)}
@@ -402,7 +344,7 @@ def corpus(info: Json) -> list[Table]:
         walk(v, (*path, str(k)))
 
   walk(info, ())
-  made: list[Table] = []
+  made: list[layout.Table] = []
   for found in groups.values():
     if len(found) == 1:
       path, leaves = found[0]
@@ -414,15 +356,15 @@ def corpus(info: Json) -> list[Table]:
     rows = tuple(
       (path, tuple(_value(n[c]) for c in columns)) for path, n in found
     )
-    made.append(Table(f'corpus-{len(made)}', '', 'part', columns, rows))
+    made.append(layout.Table(f'corpus-{len(made)}', '', 'part', columns, rows))
   if single:
     made.append(
-      Table(f'corpus-{len(made)}', '', 'what', ('value',), tuple(single))
+      layout.Table(f'corpus-{len(made)}', '', 'what', ('value',), tuple(single))
     )
   return made
 
 
-def _value(value: Any) -> Cell:
+def _value(value: Any) -> layout.Cell:
   """A value of a manifest, shortened where it is long."""
   if isinstance(value, bool | str) or value is None:
     text = str(value)
@@ -432,80 +374,16 @@ def _value(value: Any) -> Cell:
     text = f'{value:.4g}'
   else:
     text = json.dumps(value, ensure_ascii=False)
-  return Cell(text if len(text) <= _LONGEST else text[:_LONGEST] + '…')
+  return layout.Cell(text if len(text) <= _LONGEST else text[:_LONGEST] + '…')
 
 
-def _count(value: float | None) -> Cell:
+def _count(value: float | None) -> layout.Cell:
   if value is None:
-    return Cell('–')
-  return Cell(f'{value:,.1f}' if isinstance(value, float) else f'{value:,}')
+    return layout.Cell('–')
+  return layout.Cell(
+    f'{value:,.1f}' if isinstance(value, float) else f'{value:,}'
+  )
 
 
 def _all_contrasts(summary: Json) -> list[Json]:
   return [summary['primary'], *summary['contrasts'].values()]
-
-
-def render_text(table: Table, width: int = WIDTH) -> str:
-  """The table for a terminal of `width` columns; wraps what does not fit."""
-  heads = [textwrap.wrap(c, _HEAD_WIDTH) for c in table.columns]
-  widths = []
-  for i, head in enumerate(heads):
-    texts = [*head]
-    for _, cells in table.rows:
-      texts += [cells[i].text + cells[i].mark, cells[i].interval]
-    widths.append(max(len(t) for t in texts))
-  labels = [table.head, *(label for label, _ in table.rows)]
-  label_width = min(max(len(n) for n in labels), _LABEL_WIDTH)
-  spare = width - sum(w + _GAP for w in widths)
-  if spare >= _NARROWEST_LABEL:
-    label_width = min(label_width, spare)
-  blocks: list[list[int]] = [[]]
-  used = label_width
-  for i, w in enumerate(widths):
-    if blocks[-1] and used + _GAP + w > width:
-      blocks.append([])
-      used = label_width
-    blocks[-1].append(i)
-    used += _GAP + w
-  lines = [table.caption, '']
-  for block in blocks:
-    lines += _text_block(table, block, heads, widths, label_width)
-    lines.append('')
-  for note in table.notes:
-    lines += textwrap.wrap(note, width)
-  return '\n'.join(lines).rstrip() + '\n'
-
-
-def _text_block(
-  table: Table,
-  block: list[int],
-  heads: list[list[str]],
-  widths: list[int],
-  label_width: int,
-) -> list[str]:
-  def line(label: str, texts: list[str]) -> str:
-    parts = [label.ljust(label_width)]
-    parts += [t.rjust(widths[i]) for i, t in zip(block, texts, strict=True)]
-    return (' ' * _GAP).join(parts).rstrip()
-
-  height = max(len(heads[i]) for i in block)
-  lines = []
-  for n in range(height):
-    texts = [([''] * (height - len(heads[i])) + heads[i])[n] for i in block]
-    lines.append(line(table.head if n == height - 1 else '', texts))
-  rule = '─' * (label_width + sum(widths[i] + _GAP for i in block))
-  lines.append(rule)
-  for label, cells in table.rows:
-    names = textwrap.wrap(label, label_width) or ['']
-    body = [[cells[i].text + cells[i].mark for i in block]]
-    if any(cells[i].interval for i in block):
-      body.append([cells[i].interval for i in block])
-    for n in range(max(len(names), len(body))):
-      lines.append(
-        line(
-          names[n] if n < len(names) else '',
-          body[n] if n < len(body) else [''] * len(block),
-        )
-      )
-  lines.append(rule)
-  return lines
