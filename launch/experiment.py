@@ -9,6 +9,7 @@ import ml_collections
 
 from launch import graph
 from msm_jax import schema
+from msm_jax import storage
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -73,19 +74,18 @@ RunConfig = Callable[[str, int], ml_collections.ConfigDict]
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """An experiment placed in a workdir.
+  """An experiment that can be run anywhere.
 
   Attributes:
     config: What to run.
     config_flag: `FILE` or `FILE:ARGS`, as given on the command line.
-    workdir: Where everything goes.
-    run_config: From (run, seed) to the config that `msm_jax.train` reads.
+    run_config: From (run, seed) to the config that `msm_jax.train` reads, with
+      `graph.WORKDIR` for the experiment's workdir.
     n_cores: Cores of this machine that may be used.
   """
 
   config: ExperimentConfig
   config_flag: str
-  workdir: pathlib.Path
   run_config: RunConfig
   n_cores: int
 
@@ -95,26 +95,39 @@ class Plan:
 
   def run_flag(self, run: str, seed: int) -> str:
     """The value of `--config` for one run."""
-    return f'{self.config_file}:arm={run},seed={seed},root={self.workdir}'
+    return f'{self.config_file}:{run_argument(run, seed)}'
+
+  def first(self, run: str) -> ml_collections.ConfigDict:
+    """The config of a run at the first seed; seeds differ in nothing else."""
+    return self.run_config(run, self.config.seeds[0])
+
+  def parent(self, run: str) -> tuple[str, str] | None:
+    """The run and phase that a run starts from, if it does."""
+    parent = self.first(run).get('init_from')
+    if parent is None:
+      return None
+    return pathlib.PurePath(parent.workdir).name, parent.phase
+
+  def lineage(self, run: str) -> list[str]:
+    """The runs that lead to `run`, the first ancestor first, `run` last."""
+    names = [run]
+    while (parent := self.parent(names[0])) is not None:
+      names.insert(0, parent[0])
+    return names
 
   def runs(self) -> list[str]:
-    """The training runs that the arms need, `init_from` parents first."""
-    ordered: dict[str, None] = {}
-    for arm in self.config.arms:
-      parent = self.run_config(arm.run, self.config.seeds[0]).get('init_from')
-      if parent is not None:
-        ordered.setdefault(pathlib.Path(parent.workdir).name)
-      ordered.setdefault(arm.run)
-    return list(ordered)
+    """The training runs that the arms need, ancestors first."""
+    lineages = [self.lineage(arm.run) for arm in self.config.arms]
+    return list(dict.fromkeys(run for names in lineages for run in names))
 
   def sources(self) -> list[str]:
     """The names of all sources that any run trains on."""
-    names = {
-      source
-      for run in self.runs()
-      for source in self.run_config(run, self.config.seeds[0]).sources
-    }
-    return sorted(names)
+    return sorted({s for run in self.runs() for s in self.first(run).sources})
+
+
+def run_argument(run: str, seed: int) -> str:
+  """The argument of an experiment's config file that gives one run."""
+  return f'arm={run},seed={seed},root={graph.WORKDIR}'
 
 
 def load(raw: ml_collections.ConfigDict) -> ExperimentConfig:
@@ -127,9 +140,35 @@ def load(raw: ml_collections.ConfigDict) -> ExperimentConfig:
   names = [a.name for a in config.arms]
   if len(set(names)) != len(names):
     raise schema.ConfigError(f'config.arms: names must be unique, got {names}')
-  if not config.seeds:
-    raise schema.ConfigError('config.seeds: is empty, expected one or more')
+  if not config.seeds or len(set(config.seeds)) != len(config.seeds):
+    raise schema.ConfigError(
+      f'config.seeds: {config.seeds}, expected one or more different seeds'
+    )
+  if not storage.exists(config.traits):
+    raise schema.ConfigError(f'config.traits: {config.traits}: no such file')
   return config
+
+
+def check_phases(plan: Plan) -> None:
+  """Checks that the phases exist at whose ends arms and runs begin.
+
+  Raises:
+    ConfigError: Naming the nearest phase that does.
+  """
+  wanted = [
+    (f'config.arms[{i}].phase', arm.run, arm.phase)
+    for i, arm in enumerate(plan.config.arms)
+  ]
+  for run in plan.runs():
+    if (parent := plan.parent(run)) is not None:
+      wanted.append((f'init_from.phase of run {run!r}', *parent))
+  for where, run, phase in wanted:
+    names = [p.name for p in plan.first(run).phases]
+    if phase not in names:
+      raise schema.ConfigError(
+        f'{where}: {phase!r} is no phase of run {run!r}'
+        f'{schema.suggest(phase, names)}; phases: {names}'
+      )
 
 
 def _code(*names: str) -> tuple[str, ...]:
@@ -145,11 +184,11 @@ def _corpus(plan: Plan, seed: int) -> graph.Stage:
       f'--config={plan.config_flag}',
       f'--traits={plan.config.traits}',
       f'--seed={seed}',
-      f'--out={plan.workdir / out}',
+      f'--out={graph.WORKDIR}/{out}',
     ),
     inputs={
       'world': plan.config.world,
-      'traits': pathlib.Path(plan.config.traits).read_text(encoding='utf-8'),
+      'traits': storage.read_text(plan.config.traits),
     },
     outputs=(out,),
     sources=_code('data_gen', 'msm_jax/evals/suites.py'),
@@ -158,7 +197,7 @@ def _corpus(plan: Plan, seed: int) -> graph.Stage:
 
 def _tokenizer(plan: Plan) -> graph.Stage:
   seed = plan.config.seeds[0]
-  corpus = plan.workdir / f'seed{seed}/corpus'
+  corpus = f'{graph.WORKDIR}/seed{seed}/corpus'
   files = [f'{corpus}/{name}.parquet' for name in plan.sources()]
   return graph.Stage(
     name='tokenizer',
@@ -166,11 +205,15 @@ def _tokenizer(plan: Plan) -> graph.Stage:
     flags=(
       f'--input={",".join(files)}',
       f'--vocab_size={plan.config.tokenizer.vocab_size}',
-      f'--out={plan.workdir / "tokenizer"}',
+      f'--out={graph.WORKDIR}/tokenizer',
     ),
     needs=(f'seed{seed}/corpus',),
     outputs=('tokenizer',),
-    sources=_code('msm_jax/tokenizers', 'msm_jax/train_tokenizer.py'),
+    sources=_code(
+      'msm_jax/tokenizers',
+      'msm_jax/data/documents.py',
+      'msm_jax/train_tokenizer.py',
+    ),
   )
 
 
@@ -180,10 +223,10 @@ def _prepare(plan: Plan, seed: int, source: str) -> graph.Stage:
     name=f'seed{seed}/prepare/{source}',
     module='msm_jax.prepare',
     flags=(
-      f'--input={plan.workdir}/seed{seed}/corpus/{source}.parquet',
-      f'--tokenizer={plan.workdir / "tokenizer"}',
+      f'--input={graph.WORKDIR}/seed{seed}/corpus/{source}.parquet',
+      f'--tokenizer={graph.WORKDIR}/tokenizer',
       f'--seq_len={plan.config.seq_len}',
-      f'--out={plan.workdir / out}',
+      f'--out={graph.WORKDIR}/{out}',
     ),
     needs=(f'seed{seed}/corpus', 'tokenizer'),
     outputs=(out,),
@@ -195,15 +238,14 @@ def _train(plan: Plan, seed: int, run: str) -> graph.Stage:
   config = plan.run_config(run, seed)
   out = f'seed{seed}/{run}'
   needs = [f'seed{seed}/prepare/{source}' for source in config.sources]
-  parent = config.get('init_from')
-  if parent is not None:
-    needs.append(f'seed{seed}/{pathlib.Path(parent.workdir).name}')
+  if (parent := plan.parent(run)) is not None:
+    needs.append(f'seed{seed}/{parent[0]}')
   return graph.Stage(
     name=out,
     module='msm_jax.train',
     flags=(
       f'--config={plan.run_flag(run, seed)}',
-      f'--workdir={plan.workdir / out}',
+      f'--workdir={graph.WORKDIR}/{out}',
     ),
     needs=tuple(needs),
     inputs={'config': config.to_json()},
@@ -222,7 +264,7 @@ def _train(plan: Plan, seed: int, run: str) -> graph.Stage:
 
 
 def _evaluate(plan: Plan, seed: int) -> graph.Stage:
-  here = plan.workdir / f'seed{seed}'
+  here = f'{graph.WORKDIR}/seed{seed}'
   arms = [
     f'--arm={arm.name}:{here}/{arm.run}@{arm.phase}' for arm in plan.config.arms
   ]
@@ -232,11 +274,11 @@ def _evaluate(plan: Plan, seed: int) -> graph.Stage:
     module='msm_jax.evaluate',
     flags=(
       f'--seed={seed}',
-      f'--tokenizer={plan.workdir / "tokenizer"}',
+      f'--tokenizer={graph.WORKDIR}/tokenizer',
       *arms,
       f'--suites={here}/corpus/suites',
       f'--documents=replay:{here}/corpus/heldout.parquet',
-      f'--out={plan.workdir / out}',
+      f'--out={graph.WORKDIR}/{out}',
     ),
     needs=(
       f'seed{seed}/corpus',
@@ -244,7 +286,16 @@ def _evaluate(plan: Plan, seed: int) -> graph.Stage:
       *(f'seed{seed}/{run}' for run in plan.runs()),
     ),
     outputs=(out,),
-    sources=_code('msm_jax/models', 'msm_jax/evals', 'msm_jax/evaluate.py'),
+    sources=_code(
+      'msm_jax/tokenizers',
+      'msm_jax/models',
+      'msm_jax/training/checkpoints.py',
+      'msm_jax/evals/suites.py',
+      'msm_jax/evals/rows.py',
+      'msm_jax/evals/scoring.py',
+      'msm_jax/evals/forced_choice.py',
+      'msm_jax/evaluate.py',
+    ),
     cores=plan.n_cores,
   )
 
@@ -253,7 +304,11 @@ def stages(plan: Plan) -> list[graph.Stage]:
   """Returns the stages of an experiment, in an order that can be run.
 
   The base phase is trained once for each seed and shared by its arms.
+
+  Raises:
+    ConfigError: If an arm or a run begins at a phase that does not exist.
   """
+  check_phases(plan)
   result = []
   for index, seed in enumerate(plan.config.seeds):
     result.append(_corpus(plan, seed))

@@ -1,8 +1,8 @@
 """Processes on this machine: started, watched, and stopped with care."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from collections.abc import Sequence
-import contextlib
+import ctypes
 import os
 import pathlib
 import signal
@@ -13,16 +13,23 @@ import time
 from launch import graph
 from msm_jax import progress
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_POLL = 0.1
 
-@contextlib.contextmanager
-def _on_cores(cores: Sequence[int]) -> Iterator[None]:
-  """Moves this thread to some cores; a child started there stays there."""
-  before = os.sched_getaffinity(0)
-  os.sched_setaffinity(0, cores)
-  try:
-    yield
-  finally:
-    os.sched_setaffinity(0, before)
+
+def _in_child(launcher: int, cores: Sequence[int]) -> Callable[[], None]:
+  """What a new process does before it becomes the stage."""
+
+  def prepare() -> None:
+    os.sched_setaffinity(0, cores)
+    # A stage whose launcher is killed saves and ends, as if that had asked.
+    if hasattr(_LIBC, 'prctl'):
+      _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != launcher:
+      os._exit(1)
+
+  return prepare
 
 
 class Job:
@@ -35,6 +42,7 @@ class Job:
     workdir: pathlib.Path,
     cores: Sequence[int],
     environment: dict[str, str],
+    inherit: Sequence[int] = (),
   ):
     """Starts it.
 
@@ -43,18 +51,21 @@ class Job:
       workdir: Of the experiment; the log goes to `logs/` in it.
       cores: The processor cores it may use.
       environment: Added to this process's.
+      inherit: File descriptors that it keeps open.
     """
     self.stage = stage
     self.cores = tuple(cores)
     self.started = time.monotonic()
-    name = stage.name.replace('/', '-')
-    self.log = workdir / 'logs' / f'{name}.log'
+    self.log = workdir / 'logs' / f'{stage.file_name}.log'
     self.log.parent.mkdir(parents=True, exist_ok=True)
     self._progress_file = self.log.with_suffix('.progress')
     self._progress_file.unlink(missing_ok=True)
-    with open(self.log, 'ab') as log, _on_cores(self.cores):
+    with open(self.log, 'ab') as log:
+      log.write(f'$ {stage.command(workdir)}\n'.encode())
+      log.flush()
+      self._log_start = log.tell()
       self._process = subprocess.Popen(
-        [sys.executable, '-m', stage.module, *stage.flags],
+        [sys.executable, *stage.arguments(workdir)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -63,8 +74,11 @@ class Job:
           **environment,
           progress.ENVIRONMENT_KEY: str(self._progress_file),
         },
+        pass_fds=inherit,
         # Its own group: Ctrl-C reaches the launcher, which then asks nicely.
         start_new_session=True,
+        # The launcher has no threads, so this is safe.
+        preexec_fn=_in_child(os.getpid(), cores),  # noqa: PLW1509
       )
 
   @property
@@ -79,17 +93,41 @@ class Job:
     """Returns how far it says it is."""
     return progress.read_state(str(self._progress_file))
 
-  def stop(self, patience: float = 20.0) -> None:
-    """Sends SIGTERM, and SIGKILL if it is still there after `patience` s."""
+  def ask_to_stop(self) -> None:
+    """Sends SIGTERM: save and exit."""
     if self.poll() is None:
       self._process.send_signal(signal.SIGTERM)
-      try:
-        self._process.wait(patience)
-      except subprocess.TimeoutExpired:
-        self._process.kill()
-        self._process.wait()
+
+  def kill(self) -> None:
+    """Ends it, and all that it started, now."""
+    if self.poll() is None:
+      os.killpg(self._process.pid, signal.SIGKILL)
+      self._process.wait()
 
   def tail(self, lines: int = 20) -> str:
-    """Returns the end of its log."""
-    text = self.log.read_text(encoding='utf-8', errors='replace')
+    """Returns the end of what it wrote to its log since it started."""
+    with open(self.log, 'rb') as log:
+      log.seek(self._log_start)
+      text = log.read().decode('utf-8', errors='replace')
     return '\n'.join(text.splitlines()[-lines:])
+
+
+def stop(
+  running: Sequence[Job], *, patience: float, hurry: Callable[[], bool]
+) -> None:
+  """Asks jobs to save and exit, and kills those that do not.
+
+  Args:
+    running: The jobs.
+    patience: Seconds to wait for all of them.
+    hurry: Returns whether to wait no longer.
+  """
+  for job in running:
+    job.ask_to_stop()
+  deadline = time.monotonic() + patience
+  while any(j.poll() is None for j in running):
+    if hurry() or time.monotonic() > deadline:
+      break
+    time.sleep(_POLL)
+  for job in running:
+    job.kill()

@@ -10,21 +10,23 @@ import importlib.util
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import time
-from typing import Any
 
 from absl import app
 from absl import flags
 from ml_collections import config_flags
 
-from data_gen import traits as traits_lib
+from launch import description
 from launch import executor
 from launch import experiment
 from launch import graph
+from launch.display import Display
 from msm_jax import schema
 from msm_jax import storage
+from msm_jax.report import experiment as report_experiment
 
 _CONFIG = config_flags.DEFINE_config_file('config', help_string='Experiment.')
 _WORKDIR = flags.DEFINE_string(
@@ -33,84 +35,24 @@ _WORKDIR = flags.DEFINE_string(
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Print the stages and stop.')
 
 
-def _run_config(
-  config_file: str, workdir: pathlib.Path
-) -> experiment.RunConfig:
+def _run_config(config_file: str) -> experiment.RunConfig:
   spec = importlib.util.spec_from_file_location(
     'experiment_config', config_file
   )
   if spec is None or spec.loader is None:
-    raise FileNotFoundError(f'--config={config_file}: not a Python file')
+    raise schema.ConfigError(f'--config={config_file}: not a Python file')
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  return lambda run, seed: module.get_config(
-    f'arm={run},seed={seed},root={workdir}'
-  )
+  return lambda run, seed: module.get_config(experiment.run_argument(run, seed))
 
 
-def _describe_arm(
-  plan: experiment.Plan, arm: experiment.ArmConfig
-) -> dict[str, Any]:
-  """What the report says of an arm: its phases with their budgets."""
-  phases: list[Any] = []
-  run = arm.run
-  config = plan.run_config(run, plan.config.seeds[0])
-  names = [p.name for p in config.phases]
-  phases = list(config.phases[: names.index(arm.phase) + 1])
-  while (parent := config.get('init_from')) is not None:
-    run = pathlib.Path(parent.workdir).name
-    config = plan.run_config(run, plan.config.seeds[0])
-    names = [p.name for p in config.phases]
-    phases = list(config.phases[: names.index(parent.phase) + 1]) + phases
-  return {
-    'name': arm.name,
-    'label': arm.label,
-    'chat_trained': any('chats' in p['mixture'] for p in phases),
-    'phases': [p['name'] for p in phases],
-    'updates': {p['name']: p['updates'] for p in phases},
-    'tokens': {
-      p['name']: p['updates'] * p['batch_size'] * p['seq_len'] for p in phases
-    },
-  }
-
-
-def _write_description(
-  plan: experiment.Plan,
-  stages: list[graph.Stage],
-  records: dict[str, graph.Record],
-) -> None:
-  """Writes `experiment.json`, which the report reads."""
-  config = plan.config
-  description = {
-    'name': config.name,
-    'command': f'python -m launch.local --config={plan.config_flag} '
-    f'--workdir={plan.workdir}',
-    'seeds': list(config.seeds),
-    'assistant': config.assistant,
-    'traits': [
-      {
-        'name': t.name,
-        'attribute': t.attribute,
-        'statement': t.statement.replace('{model_name}', config.assistant),
-        'reasons': list(t.reasons),
-      }
-      for t in traits_lib.load(config.traits)
-    ],
-    'arms': [_describe_arm(plan, arm) for arm in config.arms],
-    'primary': config.primary,
-    'contrasts': list(config.contrasts),
-    'stages': [
-      {
-        'name': stage.name,
-        'seconds': records[stage.name].seconds,
-        'updates': records[stage.name].result.get('updates'),
-        'tokens': records[stage.name].result.get('tokens'),
-      }
-      for stage in stages
-    ],
-  }
-  storage.write_atomic(
-    plan.workdir / 'experiment.json', json.dumps(description, indent=1)
+def _plan() -> experiment.Plan:
+  config_flag = config_flags.get_config_filename(flags.FLAGS['config'])
+  return experiment.Plan(
+    config=experiment.load(_CONFIG.value),
+    config_flag=config_flag,
+    run_config=_run_config(config_flag.partition(':')[0]),
+    n_cores=len(os.sched_getaffinity(0)),
   )
 
 
@@ -123,48 +65,60 @@ def _environment(workdir: pathlib.Path) -> dict[str, str]:
   }
 
 
+def _run(workdir: pathlib.Path) -> int:
+  """Runs everything; returns an exit code."""
+  started = time.monotonic()
+  plan = _plan()
+  stages = experiment.stages(plan)
+  command = shlex.join(
+    [
+      *('python', '-m', 'launch.local'),
+      *(f'--config={plan.config_flag}', f'--workdir={workdir}'),
+    ]
+  )
+  # What the report would refuse at the end is refused here, before the start.
+  report_experiment.from_json(
+    description.describe(plan, command, stages, records={})
+  )
+  if _DRY_RUN.value:
+    for number, stage in enumerate(stages, 1):
+      print(f'[{number:>2}/{len(stages)}] {stage.command(workdir)}')
+    return 0
+  # The last stage is the report, which also prints its table here.
+  display = Display(len(stages) + 1)
+  records = executor.Executor(
+    stages, workdir, environment=_environment(workdir), display=display
+  ).run()
+  described = description.describe(plan, command, stages, records)
+  storage.write_atomic(
+    workdir / report_experiment.FILE_NAME, json.dumps(described, indent=1)
+  )
+  report = graph.Stage(
+    'report', 'msm_jax.report', (f'--workdir={graph.WORKDIR}',)
+  )
+  display.say(len(stages) + 1, report.command(workdir))
+  done = subprocess.run(
+    [sys.executable, *report.arguments(workdir)], check=False
+  )
+  if done.returncode == 0:
+    minutes = (time.monotonic() - started) / 60
+    print(f'report: {workdir}/report/index.html ({minutes:.1f} minutes)')
+  return done.returncode
+
+
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  workdir = pathlib.Path(_WORKDIR.value)
-  config_flag = config_flags.get_config_filename(flags.FLAGS['config'])
-  started = time.monotonic()
   try:
-    plan = experiment.Plan(
-      config=experiment.load(_CONFIG.value),
-      config_flag=config_flag,
-      workdir=workdir,
-      run_config=_run_config(config_flag.partition(':')[0], workdir),
-      n_cores=len(os.sched_getaffinity(0)),
-    )
-    stages = experiment.stages(plan)
-    if _DRY_RUN.value:
-      for number, stage in enumerate(stages, 1):
-        print(f'[{number:>2}/{len(stages)}] {stage.command}')
-      return
-    workdir.mkdir(parents=True, exist_ok=True)
-    # The last stage is the report, which also prints its table here.
-    display = executor.Display(len(stages) + 1)
-    runner = executor.Executor(
-      stages, workdir, environment=_environment(workdir), display=display
-    )
-    records = runner.run()
-  except executor.Interrupted:
+    sys.exit(_run(pathlib.Path(_WORKDIR.value)))
+  except (executor.Interrupted, KeyboardInterrupt) as e:
     print(
       '\ninterrupted; run the same command again to continue', file=sys.stderr
     )
-    raise
-  except (executor.StageFailedError, schema.ConfigError) as e:
+    sys.exit(e.code if isinstance(e, executor.Interrupted) else 130)
+  except (executor.StageFailedError, ValueError) as e:
     print(f'\n{e}', file=sys.stderr)
     sys.exit(1)
-  _write_description(plan, stages, records)
-  command = ['-m', 'msm_jax.report', f'--workdir={workdir}']
-  display.say(len(stages) + 1, ' '.join(['python', *command]))
-  done = subprocess.run([sys.executable, *command], check=False)
-  if done.returncode:
-    sys.exit(done.returncode)
-  minutes = (time.monotonic() - started) / 60
-  print(f'report: {workdir}/report/index.html ({minutes:.1f} minutes)')
 
 
 if __name__ == '__main__':
