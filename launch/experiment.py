@@ -289,6 +289,7 @@ def _evaluate(plan: Plan, seed: int) -> graph.Stage:
     sources=_code(
       'msm_jax/tokenizers',
       'msm_jax/models',
+      'msm_jax/data/documents.py',
       'msm_jax/training/checkpoints.py',
       'msm_jax/evals/suites.py',
       'msm_jax/evals/rows.py',

@@ -9,11 +9,13 @@ run. Writes `rows.parquet` (one row per arm, suite, item and order; the report
 is made from these alone) and `samples.jsonl` (answers, greedily decoded).
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import functools
+import io
 import json
-import pathlib
 import sys
 
 from absl import app
@@ -21,6 +23,7 @@ from absl import flags
 import jax
 import pyarrow.parquet as pq
 
+from msm_jax import data
 from msm_jax import log
 from msm_jax import models
 from msm_jax import progress
@@ -40,7 +43,7 @@ _SEED = flags.DEFINE_integer('seed', None, 'Written to rows.', required=True)
 _TOKENIZER = flags.DEFINE_string('tokenizer', None, 'Its folder', required=True)
 _SUITES = flags.DEFINE_string('suites', None, 'Folder of *.jsonl suites.')
 _DOCUMENTS = flags.DEFINE_multi_string(
-  'documents', [], 'SUITE:FILE.parquet, for perplexity; may be repeated.'
+  'documents', [], 'SUITE:FILE of documents, for perplexity; may be repeated.'
 )
 _OUT = flags.DEFINE_string('out', None, 'Folder to publish.', required=True)
 _SAMPLES = flags.DEFINE_integer(
@@ -54,58 +57,170 @@ _ON_UNEQUAL = flags.DEFINE_enum(
 )
 _NEW_TOKENS = 24
 
+Suites = Mapping[str, forced_choice.PreparedSuite]
+Documents = Mapping[str, Sequence[forced_choice.Document]]
 
-def parse_arm(text: str) -> tuple[str, str, str]:
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+  """The checkpoint at the end of a phase of a run.
+
+  Attributes:
+    name: As in rows.
+    workdir: Of the run.
+    phase: At whose end the checkpoint was taken.
+  """
+
+  name: str
+  workdir: str
+  phase: str
+
+
+def parse_arm(text: str) -> Arm:
   """Splits `NAME:WORKDIR@PHASE`.
 
   Raises:
-    ValueError: If it is not of that form.
+    ConfigError: If it is not of that form.
   """
-  name, colon, rest = text.partition(':')
-  workdir, at, phase = rest.rpartition('@')
-  if not (name and colon and workdir and at and phase):
-    raise ValueError(f'--arm={text}: expected NAME:WORKDIR@PHASE')
-  return name, workdir, phase
+  name, _, rest = text.partition(':')
+  workdir, _, phase = rest.rpartition('@')
+  if not (name and workdir and phase):
+    raise schema.ConfigError(f'--arm={text}: expected NAME:WORKDIR@PHASE')
+  return Arm(name, workdir, phase)
 
 
-def load_checkpoint(
-  workdir: str, phase: str, tokenizer: tokenizers.Tokenizer
-) -> tuple[models.Model, models.Params]:
-  """Restores the parameters at the end of a phase of a run.
+def parse_arms(texts: Sequence[str]) -> list[Arm]:
+  """Parses several arms, whose names must differ."""
+  arms = [parse_arm(t) for t in texts]
+  names = [a.name for a in arms]
+  if repeated := sorted({n for n in names if names.count(n) > 1}):
+    raise schema.ConfigError(f'--arm: {repeated} are given more than once')
+  return arms
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+  """An arm's checkpoint, found but not loaded.
+
+  Attributes:
+    arm: Whose it is.
+    step: Its step.
+    model: Its architecture.
+    seq_len: Length of the sequences that it was trained on.
+  """
+
+  arm: Arm
+  step: int
+  model: models.Model
+  seq_len: int
+
+  def params(self) -> models.Params:
+    """Restores the parameters onto the first device."""
+    with _open(self.arm) as checkpoints:
+      sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+      return checkpoints.params(self.step, self.model, sharding)
+
+
+def _open(arm: Arm) -> contextlib.closing[training.Checkpoints]:
+  return contextlib.closing(
+    training.Checkpoints(
+      storage.join(arm.workdir, 'checkpoints'), read_only=True
+    )
+  )
+
+
+def find_checkpoint(arm: Arm, tokenizer: tokenizers.Tokenizer) -> Checkpoint:
+  """Finds the checkpoint of an arm, without its parameters.
 
   Raises:
     ConfigError: If that run was trained with another tokenizer.
-    CheckpointError: If there is no such checkpoint.
+    CheckpointError: If there is no such checkpoint; names those that there are.
   """
-  with contextlib.closing(
-    training.Checkpoints(storage.join(workdir, 'checkpoints'), read_only=True)
-  ) as checkpoints:
-    step = checkpoints.phase_end(phase)
+  with _open(arm) as checkpoints:
+    step = checkpoints.phase_end(arm.phase)
     meta = checkpoints.meta(step)
-    there = meta.fingerprints['tokenizer']
-    if there != tokenizer.fingerprint:
-      raise schema.ConfigError(
-        f'--tokenizer: its fingerprint is {tokenizer.fingerprint}, but '
-        f'{workdir} was trained with {there}; its scores would be meaningless'
+  there = meta.fingerprints['tokenizer']
+  if there != tokenizer.fingerprint:
+    raise schema.ConfigError(
+      f'--tokenizer: its fingerprint is {tokenizer.fingerprint}, but '
+      f'{arm.workdir} was trained with {there}; its scores would be '
+      'meaningless: give the tokenizer of that run'
+    )
+  config = schema.structure(
+    models.DecoderConfig, meta.config['model'], f'{arm.workdir}: model'
+  )
+  return Checkpoint(
+    arm,
+    step,
+    models.Model(config),
+    max(phase['seq_len'] for phase in meta.config['phases']),
+  )
+
+
+def read_suites(
+  folder: str, tokenizer: tokenizers.Tokenizer, on_unequal: str
+) -> Suites:
+  """Reads and tokenises every `*.jsonl` of a folder, by its name.
+
+  Raises:
+    ValueError: If there is none, or one is not a suite that can be scored.
+  """
+  names = [n for n in storage.list_dir(folder) if n.endswith('.jsonl')]
+  if not names:
+    raise schema.ConfigError(f'--suites={folder}: no *.jsonl files there')
+  prepared = {}
+  for name in names:
+    suite = name.removesuffix('.jsonl')
+    items = list(suites_lib.read_suite(storage.join(folder, name)))
+    for item in items:
+      if item.suite != suite:
+        raise ValueError(f'{folder}/{name}: has {item.where} of another suite')
+    suites_lib.check_suite(items)
+    prepared[suite] = forced_choice.prepare_suite(
+      tokenizer, items, on_unequal=on_unequal
+    )
+    if dropped := prepared[suite].dropped:
+      log.logger.warning(
+        'suite %s: dropped %d items whose options differ in length: %s',
+        suite,
+        len(dropped),
+        ', '.join(dropped[:5]),
       )
-    config = schema.structure(models.DecoderConfig, meta.config['model'])
-    model = models.Model(config)
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return model, checkpoints.params(step, model, sharding)
+  return prepared
 
 
 def read_documents(spec: str) -> tuple[str, list[forced_choice.Document]]:
-  """Reads `SUITE:FILE.parquet`; documents are clustered by `genre`, if any."""
-  suite, colon, path = spec.partition(':')
-  if not (suite and colon and path):
-    raise ValueError(f'--documents={spec}: expected SUITE:FILE.parquet')
-  table = pq.read_table(path).to_pylist()
-  return suite, [
-    forced_choice.Document(
-      row['id'], row['text'], str(row.get('genre') or row['id'])
+  """Reads `SUITE:FILE`; documents are clustered by `genre`, if they have one.
+
+  Raises:
+    ValueError: If it is not of that form, or the file is not of documents with
+      different ids.
+  """
+  suite, _, path = spec.partition(':')
+  if not (suite and path):
+    raise schema.ConfigError(f'--documents={spec}: expected SUITE:FILE')
+  genres = _genres(path)
+  documents: dict[str, forced_choice.Document] = {}
+  for item in data.read_items([path], kind='documents'):
+    assert isinstance(item, data.Document)
+    if item.id in documents:
+      raise ValueError(f'{path}, row {item.row}: id {item.id!r} occurs twice')
+    genre = genres[item.row] if genres else None
+    documents[item.id] = forced_choice.Document(
+      item.id, item.text, genre or item.id
     )
-    for row in table
-  ]
+  return suite, list(documents.values())
+
+
+def _genres(path: str) -> list[str | None]:
+  """The genre of each row, or nothing where there is no such column."""
+  if not path.endswith('.parquet'):
+    return []
+  with storage.open_file(path) as f:
+    file = pq.ParquetFile(f)
+    if 'genre' not in file.schema_arrow.names:
+      return []
+    return file.read(columns=['genre'])['genre'].to_pylist()
 
 
 def sample_answers(
@@ -141,92 +256,109 @@ def sample_answers(
   ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Results:
+  """Result rows, and answers for people to read."""
+
+  rows: list[rows_lib.Row]
+  samples: list[dict[str, str]]
+
+
 def evaluate(
-  arms: Sequence[tuple[str, str, str]],
+  arms: Sequence[Arm],
   *,
   tokenizer: tokenizers.Tokenizer,
-  suites: str | None,
-  documents: Sequence[str],
+  suites: Suites,
+  documents: Documents,
   seed: int,
-  samples: int,
-  on_unequal: str,
-) -> tuple[list[rows_lib.Row], list[dict[str, str]]]:
-  """Scores every arm on every suite.
+  samples: int = 0,
+) -> Results:
+  """Scores every arm on every suite and all documents.
 
-  Returns:
-    Result rows and sampled answers.
+  Args:
+    arms: Whose checkpoints are scored; all are found before one is scored.
+    tokenizer: Of all arms.
+    suites: See `read_suites`.
+    documents: See `read_documents`, by suite.
+    seed: Written to rows.
+    samples: Answers to decode for each arm and suite.
   """
-  prepared = {}
-  if suites is not None:
-    for file in sorted(pathlib.Path(suites).glob('*.jsonl')):
-      items = list(suites_lib.read_suite(file))
-      prepared[file.stem] = forced_choice.prepare_suite(
-        tokenizer, items, on_unequal=on_unequal
-      )
-      if dropped := prepared[file.stem].dropped:
-        log.logger.warning(
-          'suite %s: dropped %d items whose options differ in length: %s',
-          file.stem,
-          len(dropped),
-          ', '.join(dropped[:5]),
-        )
-  texts = dict(read_documents(spec) for spec in documents)
-  if not prepared and not texts:
-    raise ValueError('--suites, --documents: nothing to evaluate')
-  n_requests = sum(
-    sum(len(r) for r in suite.requests) for suite in prepared.values()
-  ) + sum(map(len, texts.values()))
+  if repeated := sorted(set(suites) & set(documents)):
+    raise schema.ConfigError(
+      f'--documents: {repeated} are names of suites already'
+    )
+  found = [find_checkpoint(arm, tokenizer) for arm in arms]
+  # One for all arms, or their perplexities would not compare.
+  max_length = min(c.seq_len for c in found)
+  n_options = sum(len(r) for s in suites.values() for r in s.requests)
+  n_documents = sum(map(len, documents.values()))
   rows: list[rows_lib.Row] = []
   answers: list[dict[str, str]] = []
   with progress.Progress(
-    f'evaluate seed {seed}', n_requests * len(arms), 'options'
+    f'evaluate seed {seed}', (n_options + n_documents) * len(arms), 'options'
   ) as report:
-    for arm, workdir, phase in arms:
-      model, params = load_checkpoint(workdir, phase, tokenizer)
+    for checkpoint in found:
+      model, params = checkpoint.model, checkpoint.params()
+      arm = checkpoint.arm.name
       score = functools.partial(scoring.score, model, params, report=report)
-      for suite in prepared.values():
+      for suite in suites.values():
         rows += forced_choice.score_suite(score, suite, arm=arm, seed=seed)
-        if samples:
-          answers += sample_answers(
-            model, params, tokenizer, suite, arm=arm, n=samples
-          )
-      for name, docs in texts.items():
-        rows += forced_choice.score_documents(
-          score, tokenizer, docs, suite=name, arm=arm, seed=seed
+        answers += sample_answers(
+          model, params, tokenizer, suite, arm=arm, n=samples
         )
-  return rows, answers
+      for name, texts in documents.items():
+        rows += forced_choice.score_documents(
+          score,
+          tokenizer,
+          texts,
+          suite=name,
+          arm=arm,
+          seed=seed,
+          max_length=max_length,
+        )
+  return Results(rows, answers)
+
+
+def _evaluate_flags() -> Results:
+  """Evaluates what the flags ask for."""
+  tokenizer = tokenizers.load_tokenizer(_TOKENIZER.value)
+  suites: Suites = {}
+  if _SUITES.value is not None:
+    suites = read_suites(_SUITES.value, tokenizer, _ON_UNEQUAL.value)
+  documents = dict(read_documents(spec) for spec in _DOCUMENTS.value)
+  if not suites and not documents:
+    raise schema.ConfigError('--suites, --documents: nothing to evaluate')
+  return evaluate(
+    parse_arms(_ARMS.value),
+    tokenizer=tokenizer,
+    suites=suites,
+    documents=documents,
+    seed=_SEED.value,
+    samples=_SAMPLES.value,
+  )
 
 
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  log.configure()
   try:
-    tokenizer = tokenizers.load_tokenizer(_TOKENIZER.value)
-    rows, answers = evaluate(
-      [parse_arm(a) for a in _ARMS.value],
-      tokenizer=tokenizer,
-      suites=_SUITES.value,
-      documents=_DOCUMENTS.value,
-      seed=_SEED.value,
-      samples=_SAMPLES.value,
-      on_unequal=_ON_UNEQUAL.value,
-    )
-  except (ValueError, FileNotFoundError, training.CheckpointError) as e:
+    with storage.publish(_OUT.value, kind='evaluation') as publication:
+      results = _evaluate_flags()
+      rows_lib.write_rows(publication.dir / 'rows.parquet', results.rows)
+      lines = io.StringIO()
+      for answer in results.samples:
+        lines.write(json.dumps(answer, ensure_ascii=False) + '\n')
+      storage.write_atomic(publication.dir / 'samples.jsonl', lines.getvalue())
+      publication.info.update(
+        seed=_SEED.value,
+        arms=[arm.name for arm in parse_arms(_ARMS.value)],
+        rows=len(results.rows),
+      )
+  except (ValueError, OSError, training.CheckpointError) as e:
     log.logger.error('%s', e)
     sys.exit(1)
-  with storage.publish(_OUT.value, kind='evaluation') as publication:
-    rows_lib.write_rows(publication.dir / 'rows.parquet', rows)
-    lines = [json.dumps(a, ensure_ascii=False) + '\n' for a in answers]
-    (publication.dir / 'samples.jsonl').write_text(
-      ''.join(lines), encoding='utf-8'
-    )
-    publication.info.update(
-      seed=_SEED.value,
-      arms=[a.partition(':')[0] for a in _ARMS.value],
-      rows=len(rows),
-    )
 
 
 if __name__ == '__main__':
+  log.configure()
   app.run(main)

@@ -51,22 +51,39 @@ def requests_of(
   Raises:
     UnequalOptionsError: If the options differ in their number of tokens: the
       longer one would lose for its length.
+    ValueError: If an option does not begin where a token begins.
   """
   prompt = prompt_tokens(tokenizer, item)
-  requests = [
-    scoring.Request(
-      (*prompt, *option_tokens(tokenizer, item, option)), len(prompt)
-    )
-    for option in item.options
-  ]
+  requests = []
+  for option in item.options:
+    answer = option_tokens(tokenizer, item, option)
+    if item.prompt is not None:
+      _check_boundary(tokenizer, item, option, [*prompt[1:], *answer])
+    requests.append(scoring.Request((*prompt, *answer), len(prompt)))
   pairs = zip(item.options, requests, strict=True)
   lengths = {option.label: request.n_scored for option, request in pairs}
   if len(set(lengths.values())) > 1:
     raise UnequalOptionsError(
-      f'{item.suite}/{item.item}: options have different numbers of tokens '
-      f'{lengths}; choose words of equal length, or drop the item'
+      f'{item.where}: options have different numbers of tokens {lengths}; '
+      'choose words of equal length, or drop the item'
     )
   return requests
+
+
+def _check_boundary(
+  tokenizer: tokenizers.Tokenizer,
+  item: suites.Item,
+  option: suites.Option,
+  scored: list[int],
+) -> None:
+  """A text cut inside a token is one that no model has read like that."""
+  assert item.prompt is not None
+  if tokenizer.encode(item.prompt + option.text) != scored:
+    raise ValueError(
+      f'{item.where}: {item.prompt[-20:]!r} and {option.text!r} have other '
+      'tokens together than apart; move the cut to where a token begins, '
+      'usually before the space'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +116,7 @@ def prepare_suite(
 
   Raises:
     UnequalOptionsError: See `requests_of`.
+    ValueError: Also if no item is left.
   """
   if on_unequal not in ('error', 'drop'):
     raise ValueError(f"on_unequal: {on_unequal!r}, expected 'error' or 'drop'")
@@ -112,6 +130,11 @@ def prepare_suite(
         raise
       dropped[item.item] = None
   kept = [i for i in requests if items[i].item not in dropped]
+  if not kept:
+    names = sorted({i.suite for i in items})
+    raise ValueError(
+      f'suite {", ".join(names) or "without items"}: no item can be scored'
+    )
   return PreparedSuite(
     items=tuple(items[i] for i in kept),
     requests=tuple(requests[i] for i in kept),
@@ -122,7 +145,7 @@ def prepare_suite(
 def score_suite(
   score: Score, suite: PreparedSuite, *, arm: str, seed: int
 ) -> list[rows_lib.Row]:
-  """Scores every option of every item, and returns one row per item."""
+  """Scores every option; returns one row for each order of each item."""
   flat = [r for requests in suite.requests for r in requests]
   logprobs = iter(score(flat).tolist())
   return [
@@ -153,6 +176,14 @@ class Document:
   cluster: str
 
 
+def _pieces(tokens: list[int], max_length: int) -> list[scoring.Request]:
+  """Cuts a document as training does: every token is a target once."""
+  return [
+    scoring.Request(tuple(tokens[start : start + max_length + 1]), 1)
+    for start in range(0, len(tokens) - 1, max_length)
+  ]
+
+
 def score_documents(
   score: Score,
   tokenizer: tokenizers.Tokenizer,
@@ -161,14 +192,28 @@ def score_documents(
   suite: str,
   arm: str,
   seed: int,
+  max_length: int,
 ) -> list[rows_lib.Row]:
-  """Scores whole documents, `<eos>` included; one row each."""
-  requests = [
-    scoring.Request(
-      (tokenizer.bos_id, *tokenizer.encode(d.text), tokenizer.eos_id), 1
+  """Scores whole documents, `<eos>` included; one row each.
+
+  Args:
+    score: Of the model.
+    tokenizer: Of the model.
+    documents: With unique ids.
+    suite: Written to rows.
+    arm: Written to rows.
+    seed: Written to rows.
+    max_length: Length of the sequences that the model was trained on. Longer
+      documents are cut into such pieces, as they are for training.
+  """
+  cut = [
+    _pieces(
+      [tokenizer.bos_id, *tokenizer.encode(d.text), tokenizer.eos_id],
+      max_length,
     )
     for d in documents
   ]
+  logprobs = iter(score([r for pieces in cut for r in pieces]).tolist())
   return [
     rows_lib.Row(
       arm=arm,
@@ -178,10 +223,8 @@ def score_documents(
       order=0,
       cluster=document.cluster,
       labels=('document',),
-      logprobs=(logprob,),
-      tokens=(request.n_scored,),
+      logprobs=(sum(next(logprobs) for _ in pieces),),
+      tokens=(sum(r.n_scored for r in pieces),),
     )
-    for document, request, logprob in zip(
-      documents, requests, score(requests).tolist(), strict=True
-    )
+    for document, pieces in zip(documents, cut, strict=True)
   ]

@@ -1,14 +1,16 @@
 """Log-probabilities of continuations and documents under a decoder.
 
 The only part of the evaluation room that touches JAX. Requests are sorted by
-length, padded to a few fixed lengths, and scored in batches of one size, so
-that few programs are compiled.
+length, padded to a few fixed lengths, and scored in batches of one size for
+each length, so that few programs are compiled.
+
+Shapes: `B` requests in a batch, `T` positions.
 """
 
-from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,8 @@ import numpy as np
 
 from msm_jax import models
 from msm_jax import progress
+
+_CHUNK = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,42 +48,42 @@ class Request:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _score(
+def _logprobs(
   model: models.Model,
   params: models.Params,
   tokens_BT: jax.Array,
   targets_BT: jax.Array,
-  scored_BT: jax.Array,
   segment_ids_BT: jax.Array,
 ) -> jax.Array:
   B, T = tokens_BT.shape
   positions_BT = jnp.broadcast_to(jnp.arange(T, dtype=jnp.int32)[None], (B, T))
-  logp_BT = models.sequence_logprobs(
+  return models.sequence_logprobs(
     model,
     params,
     tokens_BT,
     targets_BT,
     segment_ids_BT,
     positions_BT,
-    chunk=min(T, 32),
+    chunk=math.gcd(T, _CHUNK),
   )
-  return jnp.sum(logp_BT * scored_BT, axis=-1)
 
 
-def _pad(
-  requests: Sequence[Request], batch: int, length: int
-) -> tuple[np.ndarray, ...]:
-  tokens = np.zeros((batch, length), np.int32)
-  targets = np.zeros((batch, length), np.int32)
-  scored = np.zeros((batch, length), np.float32)
-  segments = np.zeros((batch, length), np.int32)
+def _pad(requests: Sequence[Request], B: int, T: int) -> tuple[np.ndarray, ...]:
+  """Returns tokens, targets, segment ids, and 1 where a target is scored.
+
+  Rows without a request are 0.
+  """
+  tokens_BT = np.zeros((B, T), np.int32)
+  targets_BT = np.zeros((B, T), np.int32)
+  segment_ids_BT = np.zeros((B, T), np.int32)
+  scored_BT = np.zeros((B, T), np.float64)
   for row, request in enumerate(requests):
     n = len(request.tokens) - 1
-    tokens[row, :n] = request.tokens[:-1]
-    targets[row, :n] = request.tokens[1:]
-    scored[row, request.start - 1 : n] = 1.0
-    segments[row, :n] = 1
-  return tokens, targets, scored, segments
+    tokens_BT[row, :n] = request.tokens[:-1]
+    targets_BT[row, :n] = request.tokens[1:]
+    segment_ids_BT[row, :n] = 1
+    scored_BT[row, request.start - 1 : n] = 1.0
+  return tokens_BT, targets_BT, segment_ids_BT, scored_BT
 
 
 def score(
@@ -88,6 +92,7 @@ def score(
   requests: Sequence[Request],
   *,
   batch_size: int = 64,
+  batch_tokens: int = 64 * 256,
   bucket: int = 32,
   report: progress.Progress | None = None,
 ) -> np.ndarray:
@@ -97,24 +102,27 @@ def score(
     model: The decoder.
     params: Its parameters.
     requests: In any order; the result is in the same order.
-    batch_size: Requests scored at a time.
+    batch_size: Requests scored at a time, at most.
+    batch_tokens: Positions scored at a time, at most, unless one request alone
+      has more.
     bucket: Lengths are rounded up to multiples of this.
     report: Advanced by the number of requests.
   """
   out = np.zeros(len(requests), np.float64)
-  order = sorted(range(len(requests)), key=lambda i: len(requests[i].tokens))
-  for first in range(0, len(order), batch_size):
-    rows = order[first : first + batch_size]
-    longest = max(len(requests[i].tokens) - 1 for i in rows)
-    padded = _pad(
-      [requests[i] for i in rows], batch_size, -(-longest // bucket) * bucket
-    )
-    out[rows] = np.asarray(_score(model, params, *padded))[: len(rows)]
+
+  def padded_length(index: int) -> int:
+    return -(-(len(requests[index].tokens) - 1) // bucket) * bucket
+
+  # Long ones first: of those that share a batch, the first is the longest.
+  order = sorted(range(len(requests)), key=padded_length, reverse=True)
+  while order:
+    T = padded_length(order[0])
+    B = max(1, min(batch_size, batch_tokens // T))
+    rows, order = order[:B], order[B:]
+    *arrays, scored_BT = _pad([requests[i] for i in rows], B, T)
+    logp_BT = np.asarray(_logprobs(model, params, *arrays))
+    # In float64: what is compared are small differences of large sums.
+    out[rows] = (logp_BT * scored_BT).sum(axis=-1)[: len(rows)]
     if report is not None:
       report.advance(len(rows))
   return out
-
-
-def count_tokens(requests: Iterable[Request]) -> int:
-  """Returns the number of tokens that scoring the requests reads."""
-  return sum(len(r.tokens) for r in requests)

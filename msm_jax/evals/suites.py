@@ -56,19 +56,36 @@ class Item:
   messages: tuple[dict[str, str], ...] | None = None
   prompt: str | None = None
 
+  @property
+  def where(self) -> str:
+    """Names the presentation in messages."""
+    return f'{self.suite}/{self.item}/{self.order}'
+
+  @property
+  def labels(self) -> tuple[str, ...]:
+    return tuple(o.label for o in self.options)
+
   def __post_init__(self):
-    where = f'{self.suite}/{self.item}/{self.order}'
     if (self.messages is None) == (self.prompt is None):
-      raise ValueError(f'{where}: give exactly one of messages and prompt')
-    labels = [o.label for o in self.options]
-    if len(labels) < 2 or len(set(labels)) != len(labels):
+      raise ValueError(f'{self.where}: give exactly one of messages and prompt')
+    if self.messages is not None and (
+      not self.messages or self.messages[-1].get('role') == 'assistant'
+    ):
       raise ValueError(
-        f'{where}: needs at least two options with different labels, '
-        f'has {labels}'
+        f'{self.where}: messages must end before the turn of the assistant, '
+        'who says the options'
       )
-    if self.target is not None and self.target not in labels:
+    if len(self.options) < 2 or len(set(self.labels)) != len(self.labels):
       raise ValueError(
-        f'{where}: target {self.target!r} is not one of its options {labels}'
+        f'{self.where}: needs at least two options with different labels, '
+        f'has {list(self.labels)}'
+      )
+    if empty := [o.label for o in self.options if not o.text]:
+      raise ValueError(f'{self.where}: the options {empty} have no text')
+    if self.target is not None and self.target not in self.labels:
+      raise ValueError(
+        f'{self.where}: target {self.target!r} is not one of its options '
+        f'{list(self.labels)}'
       )
 
   def to_json(self) -> dict[str, Any]:
@@ -76,9 +93,13 @@ class Item:
 
   @classmethod
   def from_json(cls, raw: dict[str, Any]) -> 'Item':
-    known = {f.name for f in dataclasses.fields(cls)}
+    declared = dataclasses.fields(cls)
+    known = {f.name for f in declared}
     if unknown := sorted(set(raw) - known):
       raise ValueError(f'unknown fields {unknown}; expected {sorted(known)}')
+    needed = {f.name for f in declared if f.default is dataclasses.MISSING}
+    if missing := sorted(needed - set(raw)):
+      raise ValueError(f'fields {missing} are missing')
     fields = dict(raw)
     fields['options'] = tuple(Option(**o) for o in raw['options'])
     if raw.get('messages') is not None:
@@ -93,7 +114,7 @@ def write_suite(path: str | pathlib.Path, items: Iterable[Item]) -> None:
 
 
 def read_suite(path: str | pathlib.Path) -> Iterator[Item]:
-  """Yields the items of a suite.
+  """Yields the items of a suite; see also `check_suite`.
 
   Raises:
     ValueError: Naming file and line of anything that is not an item.
@@ -103,3 +124,34 @@ def read_suite(path: str | pathlib.Path) -> Iterator[Item]:
       yield Item.from_json(json.loads(line))
     except (ValueError, TypeError, KeyError) as e:
       raise ValueError(f'{path}:{number}: not a suite item: {e}') from e
+
+
+def check_suite(items: Iterable[Item]) -> None:
+  """Checks that the presentations of a suite can be averaged over the orders.
+
+  Raises:
+    ValueError: If a presentation occurs twice, an item lacks an order that
+      others have, or its presentations differ in more than the order.
+  """
+  presented: dict[str, dict[int, Item]] = {}
+  for item in items:
+    orders = presented.setdefault(item.item, {})
+    if item.order in orders:
+      raise ValueError(f'{item.where}: occurs twice')
+    orders[item.order] = item
+  every = {order for orders in presented.values() for order in orders}
+  same = ('labels', 'cluster', 'target', 'persona', 'persona_value')
+  for orders in presented.values():
+    first, *others = orders.values()
+    if missing := sorted(every - set(orders)):
+      raise ValueError(
+        f'{first.suite}/{first.item}: lacks the orders {missing}, which other '
+        'items have'
+      )
+    for other in others:
+      for name in same:
+        a, b = getattr(first, name), getattr(other, name)
+        if a != b:
+          raise ValueError(
+            f'{other.where}: {name} is {b!r}, but {a!r} in order {first.order}'
+          )
