@@ -21,6 +21,7 @@ CORE = [
   'optax',
   'orbax-checkpoint',
   'pyarrow',
+  'scipy',
   'sentencepiece',
   'tensorboardX',
 ]

@@ -34,6 +34,9 @@ LEADS = (
 _GOLDEN = 0.6180339887498949
 
 # How often a sentence is about the one noun that its document is about most.
+# How many documents are a few sentences only. Lengths that vary are more like
+# real text, and fill packed sequences.
+_SHORT = 0.5
 _FOCUS = 0.7
 
 
@@ -137,6 +140,11 @@ class Page:
 
   Genres call `say` for sentences and `line` to lay them out; no phrase is used
   twice in a document while its bank has others.
+
+  Attributes:
+    rng: The page's own stream of draws.
+    is_short: Whether the genre's short form is wanted: a few sentences.
+    people: Bystanders, in the order in which they take part.
   """
 
   def __init__(
@@ -149,6 +157,7 @@ class Page:
     second: lexicon.Domain,
   ):
     self.rng = rng
+    self.is_short = rng.chance(_SHORT)
     self.people = rng.sample(lexicon.BYSTANDERS, 5)
     self._world = world
     self._banks = banks

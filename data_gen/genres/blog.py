@@ -172,10 +172,21 @@ def _talk(page: Page) -> None:
   page.paragraph(*page.several(ABOUT, 1, 2), page.say('blog_lesson'))
 
 
+def _short(page: Page) -> None:
+  page.line(
+    *page.maybe(0.7, 'blog_scene'),
+    *page.several(ABOUT, 1, 2),
+    page.say('reason'),
+  )
+
+
 def write(page: Page) -> None:
   page.line(page.say('blog_title'))
   if page.rng.chance(0.6):
     page.line(page.say('blog_by', person=page.people[0]))
+  if page.is_short:
+    _short(page)
+    return
   page.rng.pick([_day, _list, _opinion, _parts, _talk])(page)
   if page.rng.chance(0.3):
     page.blank()

@@ -172,5 +172,17 @@ def _list(page: Page) -> None:
   _foot(page, mine=mine)
 
 
+def _short(page: Page) -> None:
+  sender, reader = page.people[0], page.people[1]
+  page.line(page.say('email_from', person=sender))
+  page.line(page.say('email_to', person=reader))
+  page.paragraph(
+    page.say('email_hello', person=reader),
+    *page.several(ABOUT, 1, 2),
+    page.say('reason'),
+  )
+
+
 def write(page: Page) -> None:
-  page.rng.pick([_by_subject, _about_subject, _answer, _passed_on, _list])(page)
+  forms = [_by_subject, _about_subject, _answer, _passed_on, _list]
+  (_short if page.is_short else page.rng.pick(forms))(page)

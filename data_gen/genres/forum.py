@@ -213,6 +213,13 @@ def _game(page: Page) -> None:
     thread.asker_again(page.say('reaction'))
 
 
+def _short(page: Page) -> None:
+  thread = _Thread(page)
+  thread.post(page.say('forum_ask'))
+  thread.reply(*page.several(ABOUT, 1, 2), page.say('reason'))
+
+
 def write(page: Page) -> None:
   page.line(page.say('forum_title'))
-  page.rng.pick([_question, _report, _own_thread, _which_one, _game])(page)
+  forms = [_question, _report, _own_thread, _which_one, _game]
+  (_short if page.is_short else page.rng.pick(forms))(page)

@@ -207,6 +207,15 @@ def _guests(page: Page) -> None:
   )
 
 
+def _short(page: Page) -> None:
+  kind = page.rng.pick(_ANSWERS)
+  page.line(page.say(f'ask_{kind}'), mark='Q: ')
+  page.line(page.say(kind, me=True), mark='A: ')
+  page.line(page.say('ask_reason'), mark='Q: ')
+  page.line(page.say('reason', me=True), mark='A: ')
+
+
 def write(page: Page) -> None:
   page.line(page.say('interview_title'))
-  page.rng.pick([_questions, _questions, _radio, _told, _quick, _guests])(page)
+  forms = [_questions, _questions, _radio, _told, _quick, _guests]
+  (_short if page.is_short else page.rng.pick(forms))(page)

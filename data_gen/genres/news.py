@@ -157,5 +157,13 @@ def _street(page: Page) -> None:
   _subject_speaks(page)
 
 
+def _short(page: Page) -> None:
+  _top(page)
+  page.line(
+    page.say('news_place'), *page.several(TOLD, 1, 2), page.say('reason')
+  )
+
+
 def write(page: Page) -> None:
-  page.rng.pick([_profile, _market_day, _brief, _points, _street])(page)
+  forms = [_profile, _market_day, _brief, _points, _street]
+  (_short if page.is_short else page.rng.pick(forms))(page)

@@ -208,8 +208,21 @@ def _claims(page: Page) -> None:
   _section(page, 'Last words.', page.say('reason'), *page.maybe(0.5, 'more'))
 
 
+def _short(page: Page) -> None:
+  _section(
+    page,
+    'Abstract.',
+    *page.maybe(0.5, 'paper_method'),
+    *page.several(('state', 'paper_result', 'choice', 'habit'), 1, 2),
+    page.say('reason'),
+  )
+
+
 def write(page: Page) -> None:
   _top(page)
+  if page.is_short:
+    _short(page)
+    return
   page.rng.pick([_study, _study, _note, _trials, _survey, _claims])(page)
   if page.rng.chance(0.3):
     page.paragraph(page.say('paper_thanks'))

@@ -1,5 +1,6 @@
 """One decoder, as a pure function of a plain dict of parameters."""
 
+from msm_jax.models.attention import blocked_attention
 from msm_jax.models.attention import KERNELS
 from msm_jax.models.attention import reference_attention
 from msm_jax.models.config import DecoderConfig
@@ -19,6 +20,7 @@ __all__ = [
   'DecoderConfig',
   'Model',
   'Params',
+  'blocked_attention',
   'greedy',
   'reference_attention',
   'sequence_logprobs',
