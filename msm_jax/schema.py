@@ -189,7 +189,8 @@ def differences(
 ) -> list[tuple[str, Any, Any]]:
   """Returns `(path, ours, theirs)` of the leaves where two trees differ.
 
-  The trees are JSON. A key that one side lacks is reported with `'(absent)'`.
+  The trees are JSON, or will be: a tuple is the list that it becomes. A key
+  that one side lacks is reported with `'(absent)'`.
   """
   if isinstance(ours, dict) and isinstance(theirs, dict):
     found = []
@@ -197,7 +198,7 @@ def differences(
       a, b = ours.get(key, '(absent)'), theirs.get(key, '(absent)')
       found += differences(a, b, f'{where}.{key}')
     return found
-  both_lists = isinstance(ours, list) and isinstance(theirs, list)
+  both_lists = _is_list(ours) and _is_list(theirs)
   if both_lists and len(ours) == len(theirs):
     return [
       d

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import re
 from typing import Any
 
@@ -229,3 +230,11 @@ def test_differences_name_every_leaf_that_differs():
     ('config.f', [1, 2], [1]),
   ]
   assert schema.differences(ours, ours) == []
+
+
+def test_what_was_read_back_from_json_does_not_differ():
+  ours = {'a': (1, [2, (3, 4)]), 'b': ()}
+  assert schema.differences(ours, json.loads(json.dumps(ours))) == []
+  assert schema.differences({'a': (1, 2)}, {'a': [1, 3]}) == [
+    ('config.a[1]', 2, 3)
+  ]
