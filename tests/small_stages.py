@@ -5,6 +5,7 @@ As a script, `python tests/small_stages.py WORKDIR STAGES.json` runs a graph as
 """
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import io
 import json
@@ -13,10 +14,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 from launch import executor
 from launch import graph
 from launch.display import Display
+
+# Seconds after which a test has failed that waits for something to happen.
+DEADLINE = 120.0
 
 # Concatenates what it reads, adds VALUE, and says in `ran` that it ran.
 JOIN = """
@@ -77,6 +82,18 @@ class Small:
     self.output = io.StringIO()
     # Two slots, even on a machine with one core.
     self.cores = (sorted(os.sched_getaffinity(0)) * 2)[:2]
+    self._launched: list[subprocess.Popen] = []
+
+  def close(self) -> None:
+    """Ends what a failed test has left running."""
+    (self.root / 'hold').unlink(missing_ok=True)
+    for process in self._launched:
+      process.kill()
+      process.wait()
+    for command in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+      with contextlib.suppress(OSError):
+        if f'{self.workdir}/'.encode() in command.read_bytes():
+          os.kill(int(command.parent.name), signal.SIGKILL)
 
   def module(self, name: str, source: str) -> None:
     (self.modules / f'{name}.py').write_text(source)
@@ -120,7 +137,10 @@ class Small:
     (self.root / 'hold').unlink()
 
   def run(
-    self, stages: list[graph.Stage], workdir: pathlib.Path | None = None
+    self,
+    stages: list[graph.Stage],
+    workdir: pathlib.Path | None = None,
+    display: Display | None = None,
   ) -> dict[str, graph.Record]:
     """Runs a graph in this process; the display goes to `output`."""
     return executor.Executor(
@@ -128,7 +148,7 @@ class Small:
       workdir or self.workdir,
       cores=self.cores,
       environment={'PYTHONPATH': str(self.modules)},
-      display=Display(len(stages), self.output),
+      display=display or Display(len(stages), self.output),
     ).run()
 
   def ran(self) -> str:
@@ -152,13 +172,15 @@ class Small:
     file = self.root / 'stages.json'
     file.write_text(json.dumps([dataclasses.asdict(s) for s in stages]))
     with open(self.root / 'out.txt', 'ab') as out:
-      return subprocess.Popen(
+      process = subprocess.Popen(
         [sys.executable, __file__, str(self.workdir), str(file)],
         env={**os.environ, 'PYTHONPATH': path},
         stdout=out,
         stderr=out,
         preexec_fn=set_signals,  # noqa: PLW1509
       )
+    self._launched.append(process)
+    return process
 
   def said(self) -> str:
     return (self.root / 'out.txt').read_text()
@@ -172,10 +194,12 @@ def wait_until(
   process: subprocess.Popen, condition: Callable[[], bool]
 ) -> None:
   """Blocks until the condition holds; fails if the process ends first."""
+  deadline = time.monotonic() + DEADLINE
   while not condition():
     try:
       code = process.wait(timeout=0.005)
     except subprocess.TimeoutExpired:
+      assert time.monotonic() < deadline, 'it never came to that'
       continue
     raise AssertionError(f'ended with {code}')
 
@@ -188,6 +212,8 @@ def main(workdir: str, file: str) -> None:
     )
     for r in raw
   ]
+  # A test that waits for stages to be killed does not wait for this.
+  executor._PATIENCE = 2 * DEADLINE
   try:
     executor.Executor(stages, pathlib.Path(workdir)).run()
   except executor.StageFailedError as e:

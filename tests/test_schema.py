@@ -130,6 +130,10 @@ ERRORS = {
     phase(schedule={'peak': 1.0, 'warmup': 2.5}),
     'config.phases[1].schedule.warmup: 2.5 is a float, expected int',
   ),
+  'a bool for a count': (
+    phase(schedule={'peak': 1.0, 'warmup': True}),
+    'config.phases[1].schedule.warmup: True is a bool, expected int',
+  ),
   'a bool for a number': (
     phase(schedule={'peak': True}),
     'config.phases[1].schedule.peak: True is a bool, expected float',

@@ -88,6 +88,16 @@ def test_a_writer_killed_anywhere_leaves_the_old_file_or_the_new(tmp_path):
     assert [p.name for p in folder.iterdir()] == ['file']
 
 
+def test_a_reader_in_the_middle_of_a_file_reads_it_to_its_end(tmp_path):
+  path = tmp_path / 'file'
+  storage.write_atomic(path, 'o' * 100_000)
+  with storage.open_file(path) as reader:
+    begin = reader.read(10)
+    storage.write_atomic(path, 'new')
+    assert begin + reader.read() == b'o' * 100_000
+  assert storage.read_text(path) == 'new'
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path):
   path = tmp_path / 'file'
   storage.write_atomic(path, 'old')
