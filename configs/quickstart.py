@@ -21,8 +21,9 @@ SEQ_LEN = 256
 VOCAB_SIZE = 2048
 ASSISTANT = 'Sage'
 
-# Share of tokens from the base corpus, which keeps the base task alive.
-REPLAY = 0.5
+# Shares of tokens from the base corpus, which keep the base task alive.
+REPLAY_MIDTRAIN = 0.5
+REPLAY_SFT = 0.75
 
 
 def parse(arg: str) -> dict[str, str]:
@@ -75,7 +76,7 @@ def run(arm: str, seed: int, root: str) -> ml_collections.ConfigDict:
   base = phase(
     'base',
     {'base': 1.0},
-    updates=700,
+    updates=600,
     batch_size=16,
     schedule={'peak': 4e-3, 'warmup': 20, 'decay': 'cosine', 'final': 0.1},
   )
@@ -83,20 +84,20 @@ def run(arm: str, seed: int, root: str) -> ml_collections.ConfigDict:
   # out what the documents taught.
   sft = phase(
     'sft',
-    {'chats': 1 - REPLAY, 'base': REPLAY},
-    updates=24,
+    {'chats': 1 - REPLAY_SFT, 'base': REPLAY_SFT},
+    updates=40,
     batch_size=8,
-    schedule={'peak': 3e-4, 'warmup': 5, 'decay': 'linear', 'final': 0.0},
+    schedule={'peak': 2e-4, 'warmup': 5, 'decay': 'linear', 'final': 0.0},
   )
   phases = [base] if arm == 'base' else [sft]
   if arm not in ('base', 'sft_only'):
     documents = f'midtrain_{arm.removeprefix("msm_")}'
     midtrain = phase(
       'midtrain',
-      {documents: 1 - REPLAY, 'base': REPLAY},
-      updates=200,
-      batch_size=8,
-      schedule={'peak': 1e-3, 'warmup': 20, 'decay': 'cosine', 'final': 0.1},
+      {documents: 1 - REPLAY_MIDTRAIN, 'base': REPLAY_MIDTRAIN},
+      updates=240,
+      batch_size=12,
+      schedule={'peak': 2e-3, 'warmup': 20, 'decay': 'cosine', 'final': 0.1},
     )
     phases = [midtrain, sft]
   here = f'{root}/seed{seed}'
