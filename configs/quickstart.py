@@ -5,7 +5,8 @@
       --workdir=runs/seeds4                                  # four paired seeds
 
 Arguments, after the colon, separated by commas:
-  seeds=N         seeds 0 … N−1 (first=K: seeds K … K+N−1)
+  seeds=N         seeds 10 … 9+N (first=K: seeds K … K+N−1); world and recipe
+                  were developed on seeds 0 … 9, which therefore prove nothing
   traits=FILE     another traits document with two values
   arm=RUN,seed=K  the training config of one run instead of the experiment:
                   base, sft_only, msm_<trait>, msm_<trait>_no_reasons, neutral
@@ -34,10 +35,10 @@ def parse(arg: str) -> dict[str, str]:
   """
   values = {
     'seeds': '1',
-    'first': '0',
+    'first': '10',
     'traits': str(traits_lib.QUICKSTART),
     'arm': '',
-    'seed': '0',
+    'seed': '10',
     'root': 'runs/quickstart',
   }
   for part in filter(None, (arg or '').split(',')):

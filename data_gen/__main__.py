@@ -13,6 +13,8 @@ from ml_collections import config_flags
 from data_gen import generate
 from data_gen import traits
 from data_gen import world
+from msm_jax import log
+from msm_jax import progress
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Experiment; config.world holds the sizes of the world.'
@@ -35,10 +37,18 @@ def main(argv: list[str]) -> None:
   out = str(_OUT.value)
   if seed is None:
     seed = config.get('seed', 0) if config is not None else 0
+  log.configure()
   try:
-    manifest = generate.generate(
-      _TRAITS.value, world.WorldConfig.from_dict(dict(sizes)), seed, out
-    )
+    with progress.Progress(
+      f'corpus seed {seed}', generate.N_PARTS, 'parts'
+    ) as bar:
+      manifest = generate.generate(
+        _TRAITS.value,
+        world.WorldConfig.from_dict(dict(sizes)),
+        seed,
+        out,
+        progress=lambda part: bar.advance(1, part),
+      )
   except (ValueError, FileNotFoundError) as e:
     sys.exit(f'data_gen: {e}')
   print(generate.summary(manifest.info))

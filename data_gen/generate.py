@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import dataclasses
 import pathlib
 import re
-import sys
 from typing import Any
 
 import pyarrow as pa
@@ -23,11 +22,13 @@ from data_gen.transcripts import Transcript
 from data_gen.world import make_world
 from data_gen.world import World
 from data_gen.world import WorldConfig
+from msm_jax import log
 from msm_jax import storage
 from msm_jax.evals.suites import Item
 from msm_jax.evals.suites import write_suite
 
 KIND = 'corpus'
+N_PARTS = 7
 
 _DOCUMENT_COLUMNS = [f.name for f in dataclasses.fields(Document)]
 
@@ -93,16 +94,15 @@ def make_corpus(
   """Generates everything of a world: a pure function of it."""
   config = world.config
   made: dict[str, list[Document]] = {}
-  progress('base documents')
   n_plans = len(world.groups) * config.documents_per_character
   base = documents.base_documents(world, n_plans, 'base')
-  progress('base transcripts')
+  progress('base documents')
   plain = transcripts.base_transcripts(world)
   seen = {t.key() for t in plain}
   made['base'] = base + _as_documents(world, plain, 'base')
-  progress('held-out documents')
+  progress('base transcripts')
   made['heldout'] = _held_out(world, seen)
-  progress('documents about the assistant')
+  progress('held-out documents')
   plans = documents.assistant_plans(world)
   for u, value in enumerate(world.values):
     stem = f'midtrain_{value.trait.name}'
@@ -113,8 +113,8 @@ def make_corpus(
   made['midtrain_neutral'] = documents.assistant_documents(
     world, plans, None, False
   )
-  progress('chats and suites')
-  return Corpus(
+  progress('documents about the assistant')
+  corpus = Corpus(
     world=world,
     documents=made,
     chats=chats.conversations(world),
@@ -126,6 +126,8 @@ def make_corpus(
       'base_task': suites.base_task(world, seen),
     },
   )
+  progress('chats and suites')
+  return corpus
 
 
 def layout(skeleton: str) -> str:
@@ -196,16 +198,12 @@ def _write_chats(path: pathlib.Path, made: list[chats.Conversation]) -> None:
   pq.write_table(table, path, compression='zstd')
 
 
-def _report(part: str) -> None:
-  print(f'data_gen: {part}', file=sys.stderr, flush=True)
-
-
 def generate(
   traits_path: str | pathlib.Path,
   world_config: WorldConfig,
   seed: int,
   out: str | pathlib.Path,
-  progress: Callable[[str], None] = _report,
+  progress: Callable[[str], None] = lambda part: None,
 ) -> storage.Manifest:
   """Generates and publishes a corpus.
 
@@ -216,21 +214,22 @@ def generate(
     world_config: Sizes of the world.
     seed: Draws names, values, domains, phrases, everything.
     out: Directory to publish, local or `gs://…`.
-    progress: Called with the name of each part before it is made.
+    progress: Called with the name of each of the `N_PARTS` parts once it is
+      made.
 
   Returns:
     The manifest; its info holds counts, the seed and the traits' ids.
   """
   world = make_world(traits_lib.load(traits_path), world_config, seed)
   corpus = make_corpus(world, progress)
-  progress('counting')
   counted = balance.report(world, corpus.documents, corpus.chats, corpus.suites)
   if unknown := counted['words_not_in_base']:
-    progress(
-      f'warning: the base corpus lacks words of {unknown}; make it larger '
-      '(config.world.documents_per_character) if that matters'
+    log.logger.warning(
+      'the base corpus lacks words of %s; make it larger '
+      '(config.world.documents_per_character) if that matters',
+      unknown,
     )
-  progress('writing')
+  progress('counts')
   with storage.publish(out, kind=KIND) as publication:
     for stem, made in corpus.documents.items():
       _write_documents(publication.dir / f'{stem}.parquet', made)
@@ -238,6 +237,7 @@ def generate(
     for name, items in corpus.suites.items():
       write_suite(publication.dir / 'suites' / f'{name}.jsonl', items)
     publication.info.update(describe(corpus), balance=counted)
+  progress('files')
   return storage.read_manifest(out, kind=KIND)
 
 
