@@ -36,7 +36,7 @@ def _run(config: str, workdir: pathlib.Path) -> str:
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('quickstart') / 'run'
-  return workdir, _run('tests/tiny_experiment.py', workdir)
+  return workdir, _run('tests/small_quickstart.py', workdir)
 
 
 def _summary(workdir: pathlib.Path):
@@ -108,7 +108,7 @@ def test_a_finished_experiment_stands_when_run_again(finished):
   workdir, _ = finished
   result = workdir / 'seed0/base/result.json'
   before = result.stat().st_mtime_ns
-  output = _run('tests/tiny_experiment.py', workdir)
+  output = _run('tests/small_quickstart.py', workdir)
   assert len(re.findall(r': stands$', output, re.M)) == 15
   assert ': done in' not in output
   assert result.stat().st_mtime_ns == before
