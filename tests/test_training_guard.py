@@ -1,6 +1,7 @@
 """A run that goes wrong stops, says where, and leaves what was good."""
 
 import json
+import logging
 import math
 
 import numpy as np
@@ -10,7 +11,9 @@ import tiny_run
 from msm_jax import schema
 from msm_jax import storage
 from msm_jax import training
+from msm_jax.training import environment
 from msm_jax.training import guard
+from msm_jax.training import identity
 from msm_jax.training import metrics
 
 
@@ -166,3 +169,16 @@ def test_tensorboard_holds_the_same_numbers(tmp_path):
       values[value.tag] = (event.step, value.simple_value)
     raw = raw[12 + length + 4 :]
   assert values == {'loss': (1, 2.5), 'tokens/docs': (1, 7.0)}
+
+
+def test_a_changed_environment_is_warned_about(caplog):
+  there = environment.describe()
+  with caplog.at_level(logging.WARNING, logger='msm_jax'):
+    identity.warn_about_environment(there)
+    assert not caplog.records
+    identity.warn_about_environment({**there, 'n_cores': 96, 'jaxlib': '0.1'})
+  (record,) = caplog.records
+  message = record.getMessage()
+  assert 'will not be bitwise' in message
+  assert 'environment.n_cores: there 96' in message
+  assert "environment.jaxlib: there '0.1'" in message
