@@ -229,6 +229,7 @@ def local(*flags):
     capture_output=True,
     check=False,
     text=True,
+    timeout=60,  # Should it start to work, which it must not.
   )
 
 
