@@ -21,6 +21,7 @@ GROUND = {'storage', 'log', 'progress', 'schema'}
 
 
 def plan(argument='', change=lambda config: None, change_run=lambda c: None):
+  argument = ','.join(filter(None, ['first=0', argument]))
   raw = quickstart.get_config(argument)
   change(raw)
 
@@ -31,7 +32,7 @@ def plan(argument='', change=lambda config: None, change_run=lambda c: None):
 
   return experiment.Plan(
     config=experiment.load(raw),
-    config_flag='configs/quickstart.py' + (f':{argument}' if argument else ''),
+    config_flag=f'configs/quickstart.py:{argument}',
     run_config=run_config,
     n_cores=2,
   )
@@ -236,7 +237,7 @@ def local(*flags):
 def test_a_dry_run_prints_the_commands_and_makes_nothing(tmp_path):
   workdir = tmp_path / 'run'
   done = local(
-    '--config=configs/quickstart.py:seeds=2',
+    '--config=configs/quickstart.py:first=0,seeds=2',
     f'--workdir={workdir}',
     '--dry_run',
   )

@@ -1,4 +1,4 @@
-"""The quickstart, as small as it can be: a config file for tests.
+"""Three arms of the quickstart, small: a config file for tests.
 
 python -m launch.local --config=tests/tiny_experiment.py --workdir=…
 """
@@ -21,7 +21,7 @@ _UPDATES = {'base': 30, 'midtrain': 20, 'sft': 20}
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Three arms of one seed, too little training to learn anything."""
-  config = quickstart.get_config(arg)
+  config = quickstart.get_config(f'first=0,{arg}')
   if 'arms' in config:
     config.world = _WORLD
     wanted = ('base', 'msm_thrift_sft', 'msm_home_sft')
