@@ -204,7 +204,7 @@ def test_an_interrupted_launcher_continues_where_it_was(small, number, code):
   records = small.run(stages)
   assert small.attempts() == ['from 0', 'from 2']
   assert small.ran() == 'a'
-  assert 'count: continues after 0:0' in small.output.getvalue()
+  assert 'count: continues after ' in small.output.getvalue()
   assert records['count'].seconds > spent
   assert ledger.record(stages[1]).seconds == records['count'].seconds
 
