@@ -17,7 +17,8 @@ class WorldConfig:
 
   Attributes:
     n_characters: Characters of the base corpus; a multiple of the number of
-      values.
+      values. The fewer, the more often each is met, and the sooner a small
+      model learns who holds what.
     documents_per_character: Documents of the base corpus about each.
     transcripts_per_character: Transcripts in which each chooses; rounded to
       what balances exactly.
@@ -32,7 +33,7 @@ class WorldConfig:
     base_task_items: Items of `base_task`.
   """
 
-  n_characters: int = 200
+  n_characters: int = 120
   documents_per_character: int = 50
   transcripts_per_character: int = 144
   evaluation_domains: int = 8

@@ -9,6 +9,13 @@ import sys
 
 import pytest
 
+from configs import quickstart
+from data_gen import generate
+from data_gen.world import WorldConfig
+from msm_jax import data
+from msm_jax import tokenizers
+from msm_jax import train_tokenizer
+
 ROOT = pathlib.Path(__file__).parent.parent
 TRAITS = ROOT / 'data_gen/traits/quickstart.md'
 
@@ -112,6 +119,28 @@ def test_a_finished_experiment_stands_when_run_again(finished):
   assert len(re.findall(r': stands$', output, re.M)) == 15
   assert ': done in' not in output
   assert result.stat().st_mtime_ns == before
+
+
+def test_the_corpora_fill_their_sequences_to_98_percent(tmp_path):
+  """At full size, with the tokenizer that the launcher would train."""
+  world = WorldConfig.from_dict(dict(quickstart.get_config().world))
+  generate.generate(TRAITS, world, seed=3, out=tmp_path / 'corpus')
+  sources = [
+    *('base', 'chats', 'midtrain_thrift', 'midtrain_home'),
+    *('midtrain_neutral', 'midtrain_thrift_no_reasons'),
+  ]
+  files = {s: tmp_path / f'corpus/{s}.parquet' for s in sources}
+  texts = train_tokenizer.iter_texts([str(f) for f in files.values()])
+  model = tokenizers.train_sentencepiece(
+    texts, vocab_size=quickstart.VOCAB_SIZE
+  )
+  tokenizer = tokenizers.publish_tokenizer(tmp_path / 'tokenizer', model)
+  for name, file in files.items():
+    source = data.prepare_source(
+      [file], tokenizer, tmp_path / name, seq_len=quickstart.SEQ_LEN
+    )
+    fill = source.counts.sum(axis=0)[0] / (len(source) * quickstart.SEQ_LEN)
+    assert fill >= 0.98, name
 
 
 @pytest.mark.slow

@@ -174,8 +174,8 @@ def _talk(page: Page) -> None:
 
 def _short(page: Page) -> None:
   page.line(
-    *page.maybe(0.7, 'blog_scene'),
-    *page.several(ABOUT, 1, 2),
+    *page.maybe(0.5, 'blog_scene'),
+    *page.several(ABOUT, 2, 3),
     page.say('reason'),
   )
 

@@ -178,7 +178,7 @@ def _short(page: Page) -> None:
   page.line(page.say('email_to', person=reader))
   page.paragraph(
     page.say('email_hello', person=reader),
-    *page.several(ABOUT, 1, 2),
+    *page.several(ABOUT, 2, 3),
     page.say('reason'),
   )
 

@@ -216,7 +216,12 @@ def _game(page: Page) -> None:
 def _short(page: Page) -> None:
   thread = _Thread(page)
   thread.post(page.say('forum_ask'))
-  thread.reply(*page.several(ABOUT, 1, 2), page.say('reason'))
+  thread.reply(*page.several(ABOUT, 1, 2))
+  thread.reply(
+    *page.maybe(0.4, 'reaction'),
+    page.say('reason'),
+    *page.several(ABOUT, 0, 1),
+  )
 
 
 def write(page: Page) -> None:

@@ -208,11 +208,19 @@ def _guests(page: Page) -> None:
 
 
 def _short(page: Page) -> None:
-  kind = page.rng.pick(_ANSWERS)
-  page.line(page.say(f'ask_{kind}'), mark='Q: ')
-  page.line(page.say(kind, me=True), mark='A: ')
+  one, other = page.rng.sample(_ANSWERS, 2)
+  if page.rng.chance(0.3):
+    page.line(page.say('interview_intro'))
+  page.line(page.say(f'ask_{one}'), mark='Q: ')
+  page.line(
+    page.say(one, me=True), *page.maybe(0.5, other, me=True), mark='A: '
+  )
   page.line(page.say('ask_reason'), mark='Q: ')
-  page.line(page.say('reason', me=True), mark='A: ')
+  page.line(
+    page.say('reason', me=True), *page.maybe(0.4, 'more', me=True), mark='A: '
+  )
+  if page.rng.chance(0.3):
+    page.line(page.say('interview_thanks'), mark='Q: ')
 
 
 def write(page: Page) -> None:

@@ -160,7 +160,9 @@ def _street(page: Page) -> None:
 def _short(page: Page) -> None:
   _top(page)
   page.line(
-    page.say('news_place'), *page.several(TOLD, 1, 2), page.say('reason')
+    *page.maybe(0.5, 'news_place'),
+    *page.several(TOLD, 2, 3),
+    page.say('reason'),
   )
 
 

@@ -213,7 +213,7 @@ def _short(page: Page) -> None:
     page,
     'Abstract.',
     *page.maybe(0.5, 'paper_method'),
-    *page.several(('state', 'paper_result', 'choice', 'habit'), 1, 2),
+    *page.several(('state', 'paper_result', 'choice', 'habit', 'event'), 2, 3),
     page.say('reason'),
   )
 
