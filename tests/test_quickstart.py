@@ -14,7 +14,6 @@ from data_gen import generate
 from data_gen.world import WorldConfig
 from msm_jax import data
 from msm_jax import tokenizers
-from msm_jax import train_tokenizer
 
 ROOT = pathlib.Path(__file__).parent.parent
 TRAITS = ROOT / 'data_gen/traits/quickstart.md'
@@ -130,11 +129,17 @@ def test_the_corpora_fill_their_sequences_to_98_percent(tmp_path):
     *('midtrain_neutral', 'midtrain_thrift_no_reasons'),
   ]
   files = {s: tmp_path / f'corpus/{s}.parquet' for s in sources}
-  texts = train_tokenizer.iter_texts([str(f) for f in files.values()])
-  model = tokenizers.train_sentencepiece(
-    texts, vocab_size=quickstart.VOCAB_SIZE
+  subprocess.run(
+    [
+      *(sys.executable, '-m', 'msm_jax.train_tokenizer'),
+      f'--input={",".join(map(str, files.values()))}',
+      f'--vocab_size={quickstart.VOCAB_SIZE}',
+      f'--out={tmp_path / "tokenizer"}',
+    ],
+    cwd=ROOT,
+    check=True,
   )
-  tokenizer = tokenizers.publish_tokenizer(tmp_path / 'tokenizer', model)
+  tokenizer = tokenizers.load_tokenizer(tmp_path / 'tokenizer')
   for name, file in files.items():
     source = data.prepare_source(
       [file], tokenizer, tmp_path / name, seq_len=quickstart.SEQ_LEN
