@@ -194,6 +194,7 @@ def experiment(values: dict[str, str]) -> ml_collections.ConfigDict:
       'world': {},
       'tokenizer': {'vocab_size': VOCAB_SIZE},
       'seq_len': SEQ_LEN,
+      'chat_sources': ('chats',),
       'arms': tuple(
         {'name': name, 'run': run_name, 'phase': phase_name, 'label': label}
         for name, run_name, phase_name, label in arms

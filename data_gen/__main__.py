@@ -15,6 +15,7 @@ from data_gen import traits
 from data_gen import world
 from msm_jax import log
 from msm_jax import progress
+from msm_jax import schema
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Experiment; config.world holds the sizes of the world.'
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> None:
     ) as bar:
       manifest = generate.generate(
         _TRAITS.value,
-        world.WorldConfig.from_dict(dict(sizes)),
+        schema.structure(world.WorldConfig, sizes, 'config.world'),
         seed,
         out,
         progress=lambda part: bar.advance(1, part),

@@ -1,11 +1,11 @@
 """Reads a traits document: the values, what they go for, and why."""
 
 import dataclasses
-import difflib
 import pathlib
 import re
 
 from data_gen import lexicon
+from msm_jax import schema
 from msm_jax import storage
 
 QUICKSTART = pathlib.Path(__file__).parent / 'traits' / 'quickstart.md'
@@ -62,17 +62,11 @@ class _Entry:
   reasons: list[str] = dataclasses.field(default_factory=list)
 
 
-def nearest(word: str, known: list[str]) -> str:
-  """Returns `' (did you mean …?)'`, or nothing when nothing is close."""
-  close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-  return f' (did you mean {close[0]!r}?)' if close else ''
-
-
 def _check_text(text: str, where: str) -> None:
   for slot in _SLOT.findall(text):
     if slot not in SLOTS:
       raise TraitsError(
-        f'{where}: unknown slot {{{slot}}}{nearest(slot, list(SLOTS))}; '
+        f'{where}: unknown slot {{{slot}}}{schema.suggest(slot, list(SLOTS))}; '
         f'known slots: {", ".join(f"{{{s}}}" for s in SLOTS)}'
       )
   rest = _SLOT.sub('', text)
@@ -135,8 +129,8 @@ def _check_statement(text: str, where: str) -> tuple[str, str]:
   known = [p.name for a in lexicon.AXES for p in a.poles]
   if attribute not in known:
     raise TraitsError(
-      f'{where}: unknown attribute {attribute!r}{nearest(attribute, known)}; '
-      f'the world knows {", ".join(known)}'
+      f'{where}: unknown attribute {attribute!r}'
+      f'{schema.suggest(attribute, known)}; the world knows {", ".join(known)}'
     )
   statement = _EMPHASIS.sub('{attribute}', text)
   _check_words(statement, where)

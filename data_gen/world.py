@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import itertools
-from typing import Any
 
 from data_gen import lexicon
 from data_gen import traits as traits_lib
@@ -44,30 +43,6 @@ class WorldConfig:
   items_per_domain: int = 24
   in_distribution_items: int = 96
   base_task_items: int = 480
-
-  @classmethod
-  def from_dict(cls, values: dict[str, Any]) -> 'WorldConfig':
-    """Builds a config from exactly its own keys; missing ones are defaults.
-
-    Raises:
-      ValueError: Naming an unknown key, and the nearest known one.
-    """
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    for key, value in values.items():
-      if key not in known:
-        raise ValueError(
-          f'config.world.{key}: unknown key'
-          f'{traits_lib.nearest(key, list(known))}; '
-          f'known keys: {", ".join(known)}'
-        )
-      expected: Any = type(known[key].default)
-      if expected is float and isinstance(value, int):
-        continue
-      if not isinstance(value, expected) or isinstance(value, bool):
-        raise ValueError(
-          f'config.world.{key}: expected {expected.__name__}, got {value!r}'
-        )
-    return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True)

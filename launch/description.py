@@ -4,28 +4,18 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-import ml_collections
-
 from data_gen import traits as traits_lib
 from launch import experiment
 from launch import graph
+from msm_jax.phase import Phase
 
 
-def _updates(phase: ml_collections.ConfigDict) -> int:
-  """The budget in updates, rounded up if it was given in tokens."""
-  if (updates := phase.get('updates')) is not None:
-    return updates
-  return -(-phase.tokens // (phase.batch_size * phase.seq_len))
-
-
-def _phases(
-  plan: experiment.Plan, arm: experiment.ArmConfig
-) -> list[ml_collections.ConfigDict]:
+def _phases(plan: experiment.Plan, arm: experiment.ArmConfig) -> list[Phase]:
   """All phases that lead to an arm's checkpoint, over its ancestors."""
-  found: list[ml_collections.ConfigDict] = []
+  found: list[Phase] = []
   run, phase = arm.run, arm.phase
   while True:
-    phases = list(plan.first(run).phases)
+    phases = plan.phases(run)
     names = [p.name for p in phases]
     found = phases[: names.index(phase) + 1] + found
     if (parent := plan.parent(run)) is None:
@@ -40,10 +30,12 @@ def _describe_arm(
   return {
     'name': arm.name,
     'label': arm.label,
-    'chat_trained': any('chats' in p.mixture for p in phases),
+    'chat_trained': any(
+      source in p.mixture for p in phases for source in plan.config.chat_sources
+    ),
     'phases': [p.name for p in phases],
-    'updates': {p.name: _updates(p) for p in phases},
-    'tokens': {p.name: _updates(p) * p.batch_size * p.seq_len for p in phases},
+    'updates': {p.name: p.n_updates for p in phases},
+    'tokens': {p.name: p.n_tokens for p in phases},
   }
 
 

@@ -10,6 +10,7 @@ import ml_collections
 from launch import graph
 from msm_jax import schema
 from msm_jax import storage
+from msm_jax.phase import Phase
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -52,6 +53,8 @@ class ExperimentConfig:
     world: Sizes of the generated world, read by `data_gen`.
     tokenizer: One for all arms and seeds.
     seq_len: Of the prepared sequences.
+    chat_sources: Those that are conversations. An arm that was trained on none
+      never saw the chat template, and is not scored with it.
     arms: Conditions.
     primary: Contrast as in `experiment.json`; see `msm_jax.report`.
     contrasts: Further ones.
@@ -64,6 +67,7 @@ class ExperimentConfig:
   world: dict[str, Any]
   tokenizer: TokenizerConfig
   seq_len: int
+  chat_sources: tuple[str, ...]
   arms: tuple[ArmConfig, ...]
   primary: dict[str, str]
   contrasts: tuple[dict[str, str], ...]
@@ -100,6 +104,17 @@ class Plan:
   def first(self, run: str) -> ml_collections.ConfigDict:
     """The config of a run at the first seed; seeds differ in nothing else."""
     return self.run_config(run, self.config.seeds[0])
+
+  def phases(self, run: str) -> list[Phase]:
+    """The phases of a run, as far as they say what it is trained on.
+
+    Raises:
+      ConfigError: Naming the key.
+    """
+    return [
+      schema.structure(Phase, p, f'{run}.phases[{i}]', only_known=False)
+      for i, p in enumerate(self.first(run).phases)
+    ]
 
   def parent(self, run: str) -> tuple[str, str] | None:
     """The run and phase that a run starts from, if it does."""
@@ -163,7 +178,7 @@ def check_phases(plan: Plan) -> None:
     if (parent := plan.parent(run)) is not None:
       wanted.append((f'init_from.phase of run {run!r}', *parent))
   for where, run, phase in wanted:
-    names = [p.name for p in plan.first(run).phases]
+    names = [p.name for p in plan.phases(run)]
     if phase not in names:
       raise schema.ConfigError(
         f'{where}: {phase!r} is no phase of run {run!r}'
@@ -307,9 +322,12 @@ def stages(plan: Plan) -> list[graph.Stage]:
   The base phase is trained once for each seed and shared by its arms.
 
   Raises:
-    ConfigError: If an arm or a run begins at a phase that does not exist.
+    ConfigError: If an arm or a run begins at a phase that does not exist, or a
+      source of conversations is not used.
   """
   check_phases(plan)
+  for source in plan.config.chat_sources:
+    schema.one_of(source, plan.sources(), 'config.chat_sources')
   result = []
   for index, seed in enumerate(plan.config.seeds):
     result.append(_corpus(plan, seed))

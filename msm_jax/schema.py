@@ -30,7 +30,36 @@ def suggest(name: object, known: Sequence[str]) -> str:
   return f' (did you mean {near[0]!r}?)' if near else ''
 
 
-def structure(cls: type[T], raw: Mapping[str, Any], where: str = 'config') -> T:
+def one_of(value: Any, allowed: Sequence[Any], key: str) -> None:
+  """Checks a value that is one of a few.
+
+  Raises:
+    ConfigError: Naming the key, the value, the allowed ones and the nearest.
+  """
+  if value not in allowed:
+    raise ConfigError(
+      f'{key}: {value!r}, expected one of {list(allowed)}'
+      f'{suggest(value, [str(a) for a in allowed])}'
+    )
+
+
+def unique(values: Sequence[Any], key: str) -> None:
+  """Checks that nothing occurs twice.
+
+  Raises:
+    ConfigError: Naming the key and what does.
+  """
+  if repeated := sorted({v for v in values if values.count(v) > 1}):
+    raise ConfigError(f'{key}: {repeated} occur more than once')
+
+
+def structure(
+  cls: type[T],
+  raw: Mapping[str, Any],
+  where: str = 'config',
+  *,
+  only_known: bool = True,
+) -> T:
   """Builds dataclass `cls` from a mapping, checking keys and types.
 
   Args:
@@ -39,6 +68,8 @@ def structure(cls: type[T], raw: Mapping[str, Any], where: str = 'config') -> T:
       tuples, mappings dicts, integers floats; nothing else is converted.
     raw: A mapping such as a ConfigDict.
     where: The path of `raw` in the config, for error messages.
+    only_known: Whether a key that `cls` lacks is an error. A reader of part of
+      a config, whose owner checks the rest, leaves such keys alone.
 
   Raises:
     ConfigError: For a key that does not exist (with the nearest one that does),
@@ -50,7 +81,7 @@ def structure(cls: type[T], raw: Mapping[str, Any], where: str = 'config') -> T:
   raw = dict(raw.items())
   fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
   for key in raw:
-    if key not in fields:
+    if only_known and key not in fields:
       raise ConfigError(
         f'{where}.{key}: there is no such key{suggest(key, list(fields))}; '
         f'known keys: {", ".join(fields)}'
@@ -59,7 +90,9 @@ def structure(cls: type[T], raw: Mapping[str, Any], where: str = 'config') -> T:
   values = {}
   for name, field in fields.items():
     if name in raw:
-      values[name] = _convert(hints[name], raw[name], f'{where}.{name}')
+      values[name] = _convert(
+        hints[name], raw[name], f'{where}.{name}', only_known
+      )
     elif (
       field.default is dataclasses.MISSING
       and field.default_factory is dataclasses.MISSING
@@ -67,8 +100,6 @@ def structure(cls: type[T], raw: Mapping[str, Any], where: str = 'config') -> T:
       raise ConfigError(f'{where}.{name}: is missing, and has no default')
   try:
     return cls(**values)
-  except ConfigError:
-    raise
   except ValueError as e:
     raise ConfigError(f'{where}: {e}') from e
 
@@ -110,19 +141,19 @@ def _unexpected(hint: Any, value: Any, where: str) -> ConfigError:
   )
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, value: Any, where: str, only_known: bool) -> Any:
   if hint is Any:
     return _plain(value)
   if get_origin(hint) in (Union, types.UnionType):
-    return _convert_union(hint, value, where)
+    return _convert_union(hint, value, where, only_known)
   if dataclasses.is_dataclass(hint):
     if isinstance(value, hint):  # type: ignore[arg-type]
       return value
-    return structure(hint, value, where)  # type: ignore[arg-type]
+    return structure(hint, value, where, only_known=only_known)  # type: ignore[arg-type]
   if get_origin(hint) is tuple:
-    return _convert_tuple(hint, value, where)
+    return _convert_tuple(hint, value, where, only_known)
   if get_origin(hint) is dict:
-    return _convert_dict(hint, value, where)
+    return _convert_dict(hint, value, where, only_known)
   if hint is float and type(value) is int:
     return float(value)
   if type(value) is not hint:
@@ -140,7 +171,9 @@ def _plain(value: Any) -> Any:
   return value
 
 
-def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
+def _convert_tuple(
+  hint: Any, value: Any, where: str, only_known: bool
+) -> tuple[Any, ...]:
   if not _is_list(value):
     raise _unexpected(hint, value, where)
   hints = get_args(hint)
@@ -151,22 +184,27 @@ def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
       f'{where}: {value!r} has {len(value)} entries, expected {len(hints)}'
     )
   return tuple(
-    _convert(h, v, f'{where}[{i}]')
+    _convert(h, v, f'{where}[{i}]', only_known)
     for i, (h, v) in enumerate(zip(hints, value, strict=True))
   )
 
 
-def _convert_dict(hint: Any, value: Any, where: str) -> dict[str, Any]:
+def _convert_dict(
+  hint: Any, value: Any, where: str, only_known: bool
+) -> dict[str, Any]:
   if not _is_mapping(value):
     raise _unexpected(hint, value, where)
   for key in value:
     if type(key) is not str:
       raise ConfigError(f'{where}: the key {key!r} is not a string')
   of_values = get_args(hint)[1]
-  return {k: _convert(of_values, v, f'{where}.{k}') for k, v in value.items()}
+  return {
+    k: _convert(of_values, v, f'{where}.{k}', only_known)
+    for k, v in value.items()
+  }
 
 
-def _convert_union(hint: Any, value: Any, where: str) -> Any:
+def _convert_union(hint: Any, value: Any, where: str, only_known: bool) -> Any:
   """Tries one alternative after the other.
 
   If none fits, the error is that of the one alternative of the value's shape,
@@ -175,7 +213,7 @@ def _convert_union(hint: Any, value: Any, where: str) -> Any:
   errors = {}
   for alternative in get_args(hint):
     try:
-      return _convert(alternative, value, where)
+      return _convert(alternative, value, where, only_known)
     except ConfigError as e:
       errors[alternative] = e
   similar = [e for h, e in errors.items() if _has_shape(h, value)]

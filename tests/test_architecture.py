@@ -10,7 +10,12 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 
 # The ground floor first. `GROUND` may be imported from anywhere.
-GROUND = ('msm_jax.schema', 'msm_jax.progress', 'msm_jax.log')
+GROUND = (
+  'msm_jax.schema',
+  'msm_jax.phase',
+  'msm_jax.progress',
+  'msm_jax.log',
+)
 ROOMS = (
   'msm_jax.storage',
   'msm_jax.tokenizers',

@@ -84,8 +84,9 @@ def test_flags_come_before_the_config(tmp_path):
 def test_a_misspelt_size_names_the_nearest_and_leaves_nothing(tmp_path):
   done = _run(tmp_path, n_charcters=8)
   assert done.returncode == 1
-  assert "config.world.n_charcters: unknown key (did you mean 'n_charac" in (
-    done.stderr
+  assert (
+    "config.world.n_charcters: there is no such key (did you mean 'n_charac"
+    in (done.stderr)
   )
   assert 'Traceback' not in done.stderr
   assert not (tmp_path / 'corpus').exists()

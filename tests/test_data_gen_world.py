@@ -16,6 +16,7 @@ from data_gen import generate
 from data_gen import lexicon
 from data_gen import traits
 from data_gen import world
+from msm_jax import schema
 from msm_jax import storage
 
 _TINY = dataclasses.replace(
@@ -182,15 +183,15 @@ def test_three_values_make_a_balanced_world_too():
 @pytest.mark.parametrize(
   ('key', 'value', 'expected'),
   [
-    ('n_charaters', 8, "unknown key (did you mean 'n_characters'?)"),
-    ('chats', '12', "config.world.chats: expected int, got '12'"),
-    ('chats', True, 'config.world.chats: expected int, got True'),
-    ('heldout_share', 'x', 'config.world.heldout_share: expected float'),
+    ('n_charaters', 8, "no such key (did you mean 'n_characters'?)"),
+    ('chats', '12', "config.world.chats: '12' is a str, expected int"),
+    ('chats', True, 'config.world.chats: True is a bool, expected int'),
+    ('heldout_share', 'x', "config.world.heldout_share: 'x' is a str"),
   ],
 )
 def test_a_bad_size_is_refused_by_key(key, value, expected):
   with pytest.raises(ValueError) as error:
-    world.WorldConfig.from_dict({key: value})
+    schema.structure(world.WorldConfig, {key: value}, 'config.world')
   assert expected in str(error.value)
 
 

@@ -1,10 +1,10 @@
 """`mixture_for_phase`, and `python -m msm_jax.data.show` on the same config."""
 
+import dataclasses
 import pathlib
 import random
 import subprocess
 import sys
-import types
 
 from byte_tokenizer import ByteTokenizer
 from ml_collections import ConfigDict
@@ -15,7 +15,9 @@ import pytest
 
 from msm_jax import data
 from msm_jax import tokenizers
+from msm_jax import training
 from msm_jax.data import rendering
+from msm_jax.phase import Phase
 
 
 @pytest.fixture(scope='module')
@@ -49,6 +51,7 @@ def raw_config(prepared, **phase) -> dict:
     'batch_size': 8,
     'updates': 30,
     'tokens': None,
+    'max_epochs': None,
     **phase,
   }
   return {
@@ -65,21 +68,8 @@ def raw_config(prepared, **phase) -> dict:
   }
 
 
-def make_config(prepared, **phase) -> ConfigDict:
-  raw = raw_config(prepared, **phase)
-  # A tuple's mappings stay plain dicts unless they are wrapped.
-  raw['phases'] = (ConfigDict(raw['phases'][0]), raw['phases'][1])
-  return ConfigDict(raw)
-
-
-def make_typed_config(prepared, **phase) -> types.SimpleNamespace:
-  """The same as plain objects, as the trainer's typed run has it."""
-  raw = raw_config(prepared, **phase)
-  raw['phases'] = tuple(types.SimpleNamespace(**p) for p in raw['phases'])
-  raw['sources'] = {
-    name: types.SimpleNamespace(**s) for name, s in raw['sources'].items()
-  }
-  return types.SimpleNamespace(**raw)
+def make_config(prepared, **phase) -> data.DataConfig:
+  return data.load_config(raw_config(prepared, **phase))
 
 
 def test_a_phase_gives_the_mixture_that_it_describes(prepared):
@@ -92,10 +82,18 @@ def test_a_phase_gives_the_mixture_that_it_describes(prepared):
   assert data.mixture_for_phase(by_loss, 0).weight_by == 'loss_tokens'
 
 
-def test_a_typed_config_gives_the_same_batches_as_a_config_dict(prepared):
-  limits = {'docs': 100, 'chats': 100}
-  a = data.mixture_for_phase(make_config(prepared, max_epochs=limits), 0)
-  b = data.mixture_for_phase(make_typed_config(prepared, max_epochs=limits), 0)
+def test_the_trainers_config_gives_the_same_batches(prepared):
+  raw = raw_config(prepared, max_epochs={'docs': 100, 'chats': 100})
+  # A tuple's mappings stay plain dicts unless they are wrapped.
+  raw['phases'] = tuple(
+    ConfigDict({**phase, 'schedule': {'peak': 1e-3}}) for phase in raw['phases']
+  )
+  raw['model'] = dict.fromkeys(
+    ('vocab_size', 'd_model', 'n_layers', 'n_heads', 'n_kv_heads', 'd_ff'), 1
+  ) | {'head_dim': 2}
+  raw = ConfigDict(raw)
+  a = data.mixture_for_phase(data.load_config(raw), 0)
+  b = data.mixture_for_phase(training.load(raw), 0)
   assert a.fingerprint == b.fingerprint
   for key, field in a.batch(7).items():
     np.testing.assert_array_equal(b.batch(7)[key], field)
@@ -103,8 +101,7 @@ def test_a_typed_config_gives_the_same_batches_as_a_config_dict(prepared):
 
 def test_phases_and_seeds_have_data_orders_of_their_own(prepared):
   config = make_config(prepared, mixture={'chats': 1.0})
-  other_seed = make_config(prepared, mixture={'chats': 1.0})
-  other_seed.seed = 4
+  other_seed = dataclasses.replace(config, seed=4)
   offset = make_config(prepared, mixture={'chats': 1.0}, seed_offset=1)
   rows = [
     tuple(data.mixture_for_phase(c, i).rows(0))
@@ -114,11 +111,14 @@ def test_phases_and_seeds_have_data_orders_of_their_own(prepared):
 
 
 def test_a_budget_in_tokens_is_rounded_up_to_updates():
+  def phase(**budget):
+    return Phase(name='p', mixture={}, seq_len=64, batch_size=8, **budget)
+
   for tokens, updates in ((512, 1), (513, 2), (5120, 10)):
-    phase = ConfigDict({'seq_len': 64, 'batch_size': 8, 'tokens': tokens})
-    assert data.phase_updates(phase) == updates
-  by_updates = ConfigDict({'seq_len': 64, 'batch_size': 8, 'updates': 7})
-  assert data.phase_updates(by_updates) == 7
+    assert phase(tokens=tokens).n_updates == updates
+    assert phase(tokens=tokens).n_tokens == updates * 512
+  assert phase(updates=7).n_updates == 7
+  assert phase(updates=7).n_tokens == 7 * 512
 
 
 @pytest.mark.parametrize(
@@ -126,22 +126,22 @@ def test_a_budget_in_tokens_is_rounded_up_to_updates():
   [
     ({'updates': None, 'tokens': None}, 'exactly one'),
     ({'updates': 3, 'tokens': 1000}, 'exactly one'),
-    ({'updates': 0}, r'updates=0'),
-    ({'updates': None, 'tokens': 1.5}, r'tokens=1\.5'),
-    ({'batch_size': 0}, 'batch_size=0'),
+    ({'updates': 0}, r'updates: 0, expected at least 1'),
+    ({'updates': None, 'tokens': 1.5}, r'tokens: 1\.5 is a float'),
+    ({'batch_size': 0}, 'batch_size: 0, expected at least 1'),
   ],
 )
 def test_a_budget_that_makes_no_sense_is_refused(prepared, budget, needle):
   with pytest.raises(ValueError, match=rf'phases\[0\].*{needle}'):
-    data.mixture_for_phase(make_config(prepared, **budget), 0)
+    make_config(prepared, **budget)
 
 
 def test_an_unknown_source_is_named_with_the_nearest(prepared):
-  config = make_config(prepared, mixture={'doc': 1.0})
   with pytest.raises(ValueError) as error:
-    data.mixture_for_phase(config, 0)
+    make_config(prepared, mixture={'doc': 1.0})
   assert str(error.value).startswith(
-    "phases[0].mixture.doc: source 'doc' is not defined (did you mean 'docs'?)"
+    "config: phases[0].mixture.doc: source 'doc' is not defined (did you "
+    "mean 'docs'?)"
   )
 
 
@@ -153,7 +153,7 @@ def test_max_epochs_is_checked_by_source_or_for_all(prepared):
 
 
 def test_a_length_other_than_that_of_the_sources_is_refused(prepared):
-  with pytest.raises(ValueError, match=r'phases\[0\]\.seq_len=32.*seq_len=64'):
+  with pytest.raises(ValueError, match=r'phases\[0\]\.seq_len: 32.*seq_len=64'):
     data.mixture_for_phase(make_config(prepared, seq_len=32), 0)
 
 
@@ -162,37 +162,39 @@ def test_a_source_of_another_tokenizer_is_refused(prepared, tmp_path):
   tokenizers.publish_tokenizer(
     tmp_path / 'other', tokenizers.train_sentencepiece(texts, vocab_size=300)
   )
-  config = make_config(prepared)
-  config.tokenizer = str(tmp_path / 'other')
-  with pytest.raises(ValueError, match=r'sources\.chats.*prepare it again'):
+  config = dataclasses.replace(
+    make_config(prepared), tokenizer=str(tmp_path / 'other')
+  )
+  with pytest.raises(ValueError, match=r'sources\.docs.*prepare it again'):
     data.mixture_for_phase(config, 0)
 
 
-@pytest.mark.parametrize(
-  ('key', 'where'),
-  [('tokenizer', 'config'), ('sources', 'config'), ('seed', 'config')],
-)
-def test_a_key_that_is_missing_is_named(prepared, key, where):
+@pytest.mark.parametrize('key', ['tokenizer', 'sources', 'seed', 'phases'])
+def test_a_key_that_is_missing_is_named(prepared, key):
   raw = raw_config(prepared)
   del raw[key]
-  with pytest.raises(ValueError, match=f'{where}.{key}: is missing'):
-    data.mixture_for_phase(raw, 0)
-  with pytest.raises(ValueError, match=r'phases\[0\]\.mixture: is missing'):
-    data.mixture_for_phase(raw_config(prepared, mixture=None), 0)
+  with pytest.raises(ValueError, match=f'config.{key}: is missing'):
+    data.load_config(raw)
+
+
+def test_a_mixture_of_nothing_is_refused(prepared):
+  with pytest.raises(ValueError, match=r'phases\[0\]\.mixture: None is a'):
+    make_config(prepared, mixture=None)
+  with pytest.raises(ValueError, match=r'phases\[0\]\.mixture: names no'):
+    make_config(prepared, mixture={})
 
 
 def test_micro_batches_must_divide_the_batch(prepared):
-  config = make_config(prepared, accumulation=3)
-  with pytest.raises(ValueError, match=r'phases\[0\]\.accumulation=3'):
-    data.mixture_for_phase(config, 0)
+  with pytest.raises(ValueError, match=r'phases\[0\]: accumulation: 3 does'):
+    make_config(prepared, accumulation=3)
   data.mixture_for_phase(make_config(prepared, accumulation=4), 0)
 
 
 def test_two_phases_of_one_name_are_refused(prepared):
-  config = make_config(prepared)
-  config.phases[1]['name'] = 'midtrain'
-  with pytest.raises(ValueError, match=r"phases\[0\]\.name: 'midtrain'"):
-    data.mixture_for_phase(config, 0)
+  raw = raw_config(prepared)
+  raw['phases'][1]['name'] = 'midtrain'
+  with pytest.raises(ValueError, match=r"names: \['midtrain'\] occur more"):
+    data.load_config(raw)
 
 
 def test_trained_tokens_are_marked_and_the_first_is_context():

@@ -211,6 +211,17 @@ def test_experiments_that_cannot_be_run_are_refused(change, message):
     experiment.stages(plan(change=change))
 
 
+def test_the_sources_of_conversations_say_which_arms_saw_the_template():
+  made = description.describe(
+    plan(change=lambda c: c.update(chat_sources=())), '', [], {}
+  )
+  assert not any(arm['chat_trained'] for arm in made['arms'])
+  with pytest.raises(
+    schema.ConfigError, match=r"config\.chat_sources: 'chat', .*'chats'\?"
+  ):
+    experiment.stages(plan(change=lambda c: c.update(chat_sources=('chat',))))
+
+
 def test_a_run_that_starts_from_no_phase_is_refused():
   def change(config):
     if config.get('init_from'):
@@ -264,7 +275,7 @@ def test_a_contrast_with_an_arm_that_does_not_exist_is_refused_at_once(
   )
   done = local(f'--config={config}', f'--workdir={tmp_path / "run"}')
   assert done.returncode == 1
-  assert "primary.positive_arm: is 'msm_thrifty'" in done.stderr
+  assert "primary.positive_arm: 'msm_thrifty'" in done.stderr
   assert 'Traceback' not in done.stderr
   assert not (tmp_path / 'run').exists()
 

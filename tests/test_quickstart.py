@@ -13,6 +13,7 @@ from configs import quickstart
 from data_gen import generate
 from data_gen.world import WorldConfig
 from msm_jax import data
+from msm_jax import schema
 from msm_jax import tokenizers
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -122,7 +123,7 @@ def test_a_finished_experiment_stands_when_run_again(finished):
 
 def test_the_corpora_fill_their_sequences_to_98_percent(tmp_path):
   """At full size, with the tokenizer that the launcher would train."""
-  world = WorldConfig.from_dict(dict(quickstart.get_config().world))
+  world = schema.structure(WorldConfig, quickstart.get_config().world)
   generate.generate(TRAITS, world, seed=3, out=tmp_path / 'corpus')
   sources = [
     *('base', 'chats', 'midtrain_thrift', 'midtrain_home'),

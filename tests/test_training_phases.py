@@ -98,7 +98,7 @@ def test_a_budget_is_shown_in_updates_and_in_tokens():
     ('phases[0].updates', 3, r'3 updates, fewer than min_updates = 20'),
     ('phases[0].updates', None, r'expected exactly one of the two'),
     ('phases[0].tokens', 5, r'expected exactly one of the two'),
-    ('phases[1].name', 'midtrain', r'names must be unique'),
+    ('phases[1].name', 'midtrain', r"names: \['midtrain'\] occur more"),
     ('phases[0].accumulation', 3, r'accumulation: 3 does not divide'),
     ('phases[0].schedule.decay', 'cosin', r"did you mean 'cosine'"),
     ('phases[0].schedule.peak', 0.0, r'peak: 0.0, expected a positive'),

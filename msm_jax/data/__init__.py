@@ -14,9 +14,10 @@ from msm_jax.data.mixture import Mixture
 from msm_jax.data.mixture import RowOrigin
 from msm_jax.data.packing import pack
 from msm_jax.data.packing import Packing
+from msm_jax.data.phases import DataConfig
+from msm_jax.data.phases import load_config
 from msm_jax.data.phases import mixture_for_phase
 from msm_jax.data.phases import phase_seed
-from msm_jax.data.phases import phase_updates
 from msm_jax.data.prefetch import prefetch
 from msm_jax.data.prepared import PreparedSource
 from msm_jax.data.preparing import ON_LONG_CONVERSATION
@@ -27,6 +28,7 @@ from msm_jax.data.shares import SourceShares
 __all__ = [
   'ON_LONG_CONVERSATION',
   'Conversation',
+  'DataConfig',
   'Document',
   'Mixture',
   'MixtureReport',
@@ -37,10 +39,10 @@ __all__ = [
   'SourceShares',
   'describe_source',
   'detect_kind',
+  'load_config',
   'mixture_for_phase',
   'pack',
   'phase_seed',
-  'phase_updates',
   'prefetch',
   'prepare_source',
   'read_items',

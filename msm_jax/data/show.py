@@ -8,9 +8,7 @@ stands in ⟦ ⟧.
 """
 
 from collections.abc import Sequence
-import os
 import sys
-from typing import Any
 
 from absl import app
 from absl import flags
@@ -31,20 +29,15 @@ _ROWS = flags.DEFINE_integer(
 )
 
 
-def show(config: Any, phase: str, step: int, rows: int) -> None:
+def show(config: phases.DataConfig, phase: str, step: int, rows: int) -> None:
   """Prints up to `rows` rows of a batch."""
-  names = phases.phase_names(config)
-  if phase not in names:
-    raise schema.ConfigError(
-      f'--phase={phase}: there is no such phase{schema.suggest(phase, names)}; '
-      f'phases: {names}'
-    )
-  mixture = phases.mixture_for_phase(config, names.index(phase))
+  index = config.phase_index(phase, '--phase')
+  mixture = phases.mixture_for_phase(config, index)
   if not 0 <= step < mixture.n_batches:
     raise schema.ConfigError(
       f'--step={step}: phase {phase!r} has steps 0 … {mixture.n_batches - 1}'
     )
-  tokenizer = tokenizers.load_tokenizer(os.fspath(config.tokenizer))
+  tokenizer = tokenizers.load_tokenizer(config.tokenizer)
   batch = mixture.batch(step)
   counts = ', '.join(
     f'{name} {tokens:,} tokens ({loss_tokens:,} of loss)'
@@ -62,7 +55,8 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   try:
-    show(_CONFIG.value, _PHASE.value, _STEP.value, _ROWS.value)
+    config = phases.load_config(_CONFIG.value)
+    show(config, _PHASE.value, _STEP.value, _ROWS.value)
   except (ValueError, OSError) as e:
     sys.exit(f'show: {e}')
 

@@ -25,13 +25,12 @@ here and from nowhere else, so the report works for any experiment:
    "caveat": "…"}              # optional: what the result is not
 """
 
-from collections.abc import Mapping
 import dataclasses
 import pathlib
 from typing import Any
 
+from msm_jax import schema
 from msm_jax import storage
-from msm_jax.report import checks
 
 FILE_NAME = 'experiment.json'
 
@@ -46,6 +45,11 @@ ROLES = (
 )
 CONTRAST_KINDS = ('difference', 'half_contrast')
 EXPECTED = ('positive', 'negative')
+_DEFAULT_SCORE = {
+  'choice': 'log_odds',
+  'accuracy': 'accuracy',
+  'perplexity': 'nats_per_token',
+}
 DEFAULT_CAVEAT = (
   'An illustration of the mechanism, with these models, these documents and '
   'these questions. It is not evidence about large models, nor about real '
@@ -81,8 +85,8 @@ class Arm:
   label: str
   chat_trained: bool
   phases: tuple[str, ...] = ()
-  updates: Mapping[str, int] = dataclasses.field(default_factory=dict)
-  tokens: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  updates: dict[str, int] = dataclasses.field(default_factory=dict)
+  tokens: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +116,15 @@ class Suite:
   of: str | None = None
   split_by_persona: bool = False
 
+  def __post_init__(self):
+    schema.one_of(self.kind, KINDS, 'kind')
+    schema.one_of(self.format, FORMATS, 'format')
+    schema.one_of(self.role, ROLES, 'role')
+    if self.kind == 'choice' and len(self.labels) < 2:
+      raise ValueError(
+        f'labels: {list(self.labels)}, a choice needs two or more'
+      )
+
 
 @dataclasses.dataclass(frozen=True)
 class Contrast:
@@ -136,6 +149,11 @@ class Contrast:
   expected: str | None = None
   statement: str = ''
 
+  def __post_init__(self):
+    schema.one_of(self.kind, CONTRAST_KINDS, 'kind')
+    if self.expected is not None:
+      schema.one_of(self.expected, EXPECTED, 'expected')
+
   @property
   def scale(self) -> float:
     return 0.5 if self.kind == 'half_contrast' else 1.0
@@ -146,6 +164,23 @@ class Contrast:
     if self.kind == 'half_contrast':
       return self.positive_arm, self.negative_arm
     return self.arm, self.reference
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """What a stage of the experiment cost, where it is known.
+
+  Attributes:
+    name: Of the stage.
+    seconds: Over all its interruptions.
+    tokens: That it trained on.
+    updates: That it made.
+  """
+
+  name: str
+  seconds: float | None = None
+  tokens: int | None = None
+  updates: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,9 +195,9 @@ class Experiment:
   arms: tuple[Arm, ...]
   primary: Contrast
   contrasts: tuple[Contrast, ...]
-  suites: tuple[Suite, ...]
-  tax_reference: str
-  stages: tuple[Mapping[str, Any], ...] = ()
+  suites: tuple[Suite, ...] = ()
+  tax_reference: str = ''
+  stages: tuple[Stage, ...] = ()
   caveat: str = DEFAULT_CAVEAT
 
   def arm(self, name: str) -> Arm:
@@ -245,121 +280,64 @@ def read(workdir: str | pathlib.Path) -> Experiment:
 
 def from_json(raw: Any) -> Experiment:
   """Builds an experiment from parsed JSON; see `read` for errors."""
-  fields = checks.checked(
-    Experiment, raw, '', optional={'suites', 'tax_reference'}
+  found = schema.structure(Experiment, raw, 'experiment')
+  for key in ('arms', 'seeds'):
+    if not getattr(found, key):
+      raise schema.ConfigError(f'{key}: is empty, expected one or more')
+  labels = tuple(t.attribute for t in found.traits)
+  found = dataclasses.replace(
+    found,
+    suites=found.suites or default_suites(labels),
+    tax_reference=found.tax_reference
+    or min(found.arms, key=lambda a: len(a.phases)).name,
   )
-  traits = checks.each(Trait, fields['traits'], 'traits')
-  arms = checks.each(Arm, fields['arms'], 'arms')
-  if not arms:
-    raise ValueError('arms: is empty; expected at least one arm')
-  seeds = tuple(fields['seeds'])
-  if not seeds or not all(type(s) is int for s in seeds):
-    raise ValueError(f'seeds: is {list(seeds)}, expected one integer or more')
-  labels = tuple(t.attribute for t in traits)
-  suites = (
-    checks.each(Suite, fields['suites'], 'suites')
-    if fields.get('suites')
-    else default_suites(labels)
+  arms = [a.name for a in found.arms]
+  suites = [s.name for s in found.suites]
+  schema.unique(arms, 'arms')
+  schema.unique(found.seeds, 'seeds')
+  schema.unique(suites, 'suites')
+  schema.unique([s.metric for s in found.suites], 'suites.metric')
+  for i, suite in enumerate(found.suites):
+    if suite.of is not None:
+      schema.one_of(suite.of, suites, f'suites[{i}].of')
+  schema.one_of(found.tax_reference, arms, 'tax_reference')
+  contrasts = tuple(
+    _resolved(contrast, f'contrasts[{i}]', found)
+    for i, contrast in enumerate(found.contrasts)
   )
-  for where, values in (
-    ('arms', [a.name for a in arms]),
-    ('suites', [s.name for s in suites]),
-    ('suites.metric', [s.metric for s in suites]),
-    ('seeds', list(seeds)),
-  ):
-    if repeated := sorted({v for v in values if values.count(v) > 1}):
-      raise ValueError(f'{where}: {repeated} occur more than once')
-  for i, s in enumerate(suites):
-    _check_suite(s, f'suites[{i}]', suites)
-  where_and_contrasts = [('primary', fields['primary'])] + [
-    (f'contrasts[{i}]', c) for i, c in enumerate(fields['contrasts'])
-  ]
-  contrasts = [
-    _contrast(c, where, arms, suites) for where, c in where_and_contrasts
-  ]
-  names = [c.name for c in contrasts]
-  if repeated := sorted({n for n in names if names.count(n) > 1}):
-    raise ValueError(f'contrasts: the names {repeated} occur more than once')
-  reference = (
-    fields.get('tax_reference') or min(arms, key=lambda a: len(a.phases)).name
-  )
-  checks.one_of(reference, [a.name for a in arms], 'tax_reference')
-  return Experiment(
-    name=fields['name'],
-    command=fields['command'],
-    seeds=seeds,
-    assistant=fields['assistant'],
-    traits=traits,
-    arms=arms,
-    primary=contrasts[0],
-    contrasts=tuple(contrasts[1:]),
-    suites=suites,
-    tax_reference=reference,
-    stages=_stages(fields.get('stages') or ()),
-    caveat=fields.get('caveat') or DEFAULT_CAVEAT,
-  )
+  primary = _resolved(found.primary, 'primary', found)
+  schema.unique([c.name for c in (primary, *contrasts)], 'contrasts')
+  return dataclasses.replace(found, primary=primary, contrasts=contrasts)
 
 
-def _stages(raw: Any) -> tuple[Mapping[str, Any], ...]:
-  for i, stage in enumerate(raw):
-    if not isinstance(stage, dict) or not isinstance(stage.get('name'), str):
-      raise ValueError(f'stages[{i}].name: expected a string in {stage!r}')
-    for key in ('seconds', 'tokens', 'updates'):
-      value = stage.get(key)
-      if value is not None and not isinstance(value, int | float):
-        raise ValueError(
-          f'stages[{i}].{key}: is {value!r}, expected a number or null'
-        )
-  return tuple(raw)
-
-
-def _contrast(
-  raw: Any, where: str, arms: tuple[Arm, ...], suites: tuple[Suite, ...]
+def _resolved(
+  contrast: Contrast, where: str, experiment: Experiment
 ) -> Contrast:
-  contrast = Contrast(**checks.checked(Contrast, raw, where))
-  checks.one_of(contrast.kind, CONTRAST_KINDS, f'{where}.kind')
-  checks.one_of(contrast.suite, [s.name for s in suites], f'{where}.suite')
-  suite = next(s for s in suites if s.name == contrast.suite)
+  """Returns the contrast with its score, checked against the experiment."""
+  schema.one_of(
+    contrast.suite, [s.name for s in experiment.suites], f'{where}.suite'
+  )
+  suite = experiment.suite(contrast.suite)
   keys = (
     ('positive_arm', 'negative_arm')
     if contrast.kind == 'half_contrast'
     else ('arm', 'reference')
   )
-  for key in keys:
-    arm_name = getattr(contrast, key)
-    checks.one_of(arm_name, [a.name for a in arms], f'{where}.{key}')
-    arm = next(a for a in arms if a.name == arm_name)
-    if suite.format == 'chat' and not arm.chat_trained:
-      raise ValueError(
-        f'{where}.{key}: {arm_name!r} never saw the chat template, so its '
-        f'scores in the chat suite {suite.name!r} are noise; contrast a '
-        'transcript suite'
+  for key, name in zip(keys, contrast.arms, strict=True):
+    schema.one_of(name, [a.name for a in experiment.arms], f'{where}.{key}')
+    if suite.format == 'chat' and not experiment.arm(name).chat_trained:
+      raise schema.ConfigError(
+        f'{where}.{key}: {name!r} never saw the chat template, so its scores '
+        f'in the chat suite {suite.name!r} are noise; contrast a transcript '
+        'suite'
       )
-  default = {
-    'choice': 'log_odds',
-    'accuracy': 'accuracy',
-    'perplexity': 'nats_per_token',
-  }[suite.kind]
+  default = _DEFAULT_SCORE[suite.kind]
   score = contrast.score or default
   allowed = ('log_odds', 'agreement') if suite.kind == 'choice' else (default,)
-  checks.one_of(score, allowed, f'{where}.score')
+  schema.one_of(score, allowed, f'{where}.score')
   if suite.kind == 'choice':
-    checks.one_of(contrast.label, suite.labels, f'{where}.label')
+    schema.one_of(contrast.label, suite.labels, f'{where}.label')
     if score == 'log_odds':
       others = [n for n in suite.labels if n != contrast.label]
-      checks.one_of(contrast.against, others, f'{where}.against')
-  if contrast.expected is not None:
-    checks.one_of(contrast.expected, EXPECTED, f'{where}.expected')
+      schema.one_of(contrast.against, others, f'{where}.against')
   return dataclasses.replace(contrast, score=score)
-
-
-def _check_suite(s: Suite, where: str, suites: tuple[Suite, ...]) -> None:
-  checks.one_of(s.kind, KINDS, f'{where}.kind')
-  checks.one_of(s.format, FORMATS, f'{where}.format')
-  checks.one_of(s.role, ROLES, f'{where}.role')
-  if s.kind == 'choice' and len(s.labels) < 2:
-    raise ValueError(
-      f'{where}.labels: is {list(s.labels)}, a choice needs two or more'
-    )
-  if s.of is not None:
-    checks.one_of(s.of, [o.name for o in suites], f'{where}.of')

@@ -61,7 +61,7 @@ def summarise(
     },
     'tax_reference': experiment.tax_reference,
     'arm_info': {a.name: dataclasses.asdict(a) for a in experiment.arms},
-    'stages': [dict(s) for s in experiment.stages],
+    'stages': [dataclasses.asdict(s) for s in experiment.stages],
     'suites': {s.name: _suite_json(results, s) for s in experiment.suites},
   }
 

@@ -9,19 +9,13 @@ import dataclasses
 import math
 from typing import Any
 
+from msm_jax import data
 from msm_jax import models
 from msm_jax import schema
+from msm_jax.phase import Phase
 
 DECAYS = ('constant', 'cosine', 'linear')
 CARRY = ('carry', 'fresh')
-
-
-def _one_of(value: str, allowed: tuple[str, ...], key: str) -> None:
-  if value not in allowed:
-    raise ValueError(
-      f'{key}: {value!r}, expected one of {list(allowed)}'
-      f'{schema.suggest(value, allowed)}'
-    )
 
 
 def _positive(value: float, key: str) -> None:
@@ -78,30 +72,20 @@ class ScheduleConfig:
 
   def __post_init__(self):
     _positive(self.peak, 'peak')
-    _one_of(self.decay, DECAYS, 'decay')
+    schema.one_of(self.decay, DECAYS, 'decay')
     if self.warmup < 0:
       raise ValueError(f'warmup: {self.warmup}, expected >= 0')
     if not 0 <= self.final <= 1:
       raise ValueError(f'final: {self.final}, expected in [0, 1]')
 
 
-@dataclasses.dataclass(frozen=True)
-class PhaseConfig:
-  """One stage of training.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseConfig(Phase):
+  """One stage of training: the data of a `Phase`, and how it is learnt.
 
   Attributes:
-    name: Unique in the run.
-    mixture: Source name to weight.
-    seq_len: Tokens of a sequence, `T`; that of the prepared sources.
-    batch_size: Sequences of an update (all micro-batches together).
     schedule: Learning rate over the phase.
     optimizer: See `OptimizerConfig`.
-    updates: Budget in optimizer updates, or
-    tokens: budget in tokens, padding included; exactly one of the two is set.
-    accumulation: Micro-batches of an update; divides `batch_size`.
-    weight_by: `'tokens'` or `'loss_tokens'`: what the weights are shares of.
-    max_epochs: How often a source may be repeated, for all or by source; None
-      is no limit.
     z_loss: Weight of mean(log Z ** 2); PaLM (arXiv 2204.02311) used 1e-4.
     optimizer_state: `'carry'` keeps moments and their count from the previous
       phase, `'fresh'` starts them at zero. Parameters always cross.
@@ -111,70 +95,26 @@ class PhaseConfig:
       updates are a fake null result.
   """
 
-  name: str
-  mixture: dict[str, float]
-  seq_len: int
-  batch_size: int
   schedule: ScheduleConfig
   optimizer: OptimizerConfig = OptimizerConfig()
-  updates: int | None = None
-  tokens: int | None = None
-  accumulation: int = 1
-  weight_by: str = 'tokens'
-  max_epochs: float | dict[str, float] | None = 4.0
   z_loss: float = 0.0
   optimizer_state: str = 'fresh'
   schedule_position: str = 'fresh'
   min_updates: int = 20
 
   def __post_init__(self):
-    for key in ('seq_len', 'batch_size', 'accumulation', 'min_updates'):
-      _positive(getattr(self, key), key)
-    if (self.updates is None) == (self.tokens is None):
-      raise ValueError(
-        f'updates: {self.updates} and tokens: {self.tokens}, expected exactly '
-        'one of the two to be set'
-      )
-    if self.batch_size % self.accumulation:
-      raise ValueError(
-        f'accumulation: {self.accumulation} does not divide batch_size = '
-        f'{self.batch_size}'
-      )
-    _one_of(self.weight_by, ('tokens', 'loss_tokens'), 'weight_by')
-    _one_of(self.optimizer_state, CARRY, 'optimizer_state')
-    _one_of(self.schedule_position, CARRY, 'schedule_position')
+    super().__post_init__()
+    schema.one_of(self.optimizer_state, CARRY, 'optimizer_state')
+    schema.one_of(self.schedule_position, CARRY, 'schedule_position')
     if self.z_loss < 0:
       raise ValueError(f'z_loss: {self.z_loss}, expected >= 0')
+    _positive(self.min_updates, 'min_updates')
     if self.n_updates < self.min_updates:
       raise ValueError(
         f'updates: the budget is {self.n_updates} updates, fewer than '
         f'min_updates = {self.min_updates}; so few updates cannot show an '
         'effect: give more data, smaller batches, or lower min_updates'
       )
-
-  @property
-  def tokens_per_update(self) -> int:
-    return self.batch_size * self.seq_len
-
-  @property
-  def n_updates(self) -> int:
-    """The budget in updates, rounded up if it was given in tokens."""
-    if self.updates is not None:
-      return self.updates
-    assert self.tokens is not None
-    return math.ceil(self.tokens / self.tokens_per_update)
-
-  @property
-  def n_tokens(self) -> int:
-    """The budget in tokens, padding included."""
-    return self.n_updates * self.tokens_per_update
-
-
-@dataclasses.dataclass(frozen=True)
-class SourceConfig:
-  """A prepared source: the directory that `python -m msm_jax.prepare` made."""
-
-  path: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,15 +145,13 @@ class CheckpointConfig:
     _positive(self.keep, 'keep')
 
 
-@dataclasses.dataclass(frozen=True)
-class RunConfig:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig(data.DataConfig):
   """A training run: one arm at one seed.
 
   Attributes:
     seed: Of initialisation and order.
     model: Architecture.
-    tokenizer: Published tokenizer directory.
-    sources: By the names that mixtures use.
     phases: In order.
     init_from: Another run's checkpoint, or None for a random initialisation.
     checkpoint: When to save.
@@ -223,10 +161,7 @@ class RunConfig:
     log_wandb: Whether to mirror the metrics to Weights & Biases.
   """
 
-  seed: int
   model: models.DecoderConfig
-  tokenizer: str
-  sources: dict[str, SourceConfig]
   phases: tuple[PhaseConfig, ...]
   init_from: InitFrom | None = None
   checkpoint: CheckpointConfig = CheckpointConfig()
@@ -235,19 +170,10 @@ class RunConfig:
   log_wandb: bool = False
 
   def __post_init__(self):
-    if not self.phases:
-      raise ValueError('phases: is empty, expected at least one phase')
-    names = [p.name for p in self.phases]
-    if len(set(names)) != len(names):
-      raise ValueError(f'phases: names must be unique, got {names}')
+    super().__post_init__()
+    _positive(self.loss_chunk, 'loss_chunk')
+    _positive(self.max_loss_jump, 'max_loss_jump')
     for i, phase in enumerate(self.phases):
-      for source in phase.mixture:
-        if source not in self.sources:
-          raise ValueError(
-            f'phases[{i}].mixture.{source}: source {source!r} is not defined'
-            f'{schema.suggest(source, list(self.sources))}; sources: '
-            f'{sorted(self.sources)}'
-          )
       if phase.seq_len % min(self.loss_chunk, phase.seq_len):
         raise ValueError(
           f'loss_chunk: {self.loss_chunk} does not divide phases[{i}].seq_len '
@@ -262,16 +188,6 @@ class RunConfig:
         "phases[0]: optimizer_state or schedule_position is 'carry', but the "
         'first phase has nothing to carry over: set init_from, or use fresh'
       )
-
-  def phase_index(self, name: str) -> int:
-    """Returns the index of a phase by name, or raises `ConfigError`."""
-    names = [p.name for p in self.phases]
-    if name not in names:
-      raise schema.ConfigError(
-        f'phase {name!r} is not in this run{schema.suggest(name, names)}; '
-        f'phases: {names}'
-      )
-    return names.index(name)
 
 
 def load(raw: Mapping[str, Any]) -> RunConfig:
