@@ -15,7 +15,7 @@ Arguments, after the colon, separated by commas:
 
 import ml_collections
 
-from data_gen import traits as traits_lib
+from data_gen.miniature import traits as traits_lib
 
 # What fits is never split: this length fills every source to 98 % and more.
 SEQ_LEN = 288

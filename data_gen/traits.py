@@ -1,21 +1,39 @@
-"""Reads a traits document: the values, what they go for, and why."""
+"""Reads a traits document: what the assistant values, and why.
 
+    ## Honesty
+    Paragraphs are commentary.
+    - **no_flattery** (stance): {model_name} says what it thinks of the work
+      that it is shown, kindly, and does not praise what is weak.
+      - praise that comes whatever one does tells one nothing
+      - example: asked whether a first novel is ready for agents, it names
+        the two chapters that are not
+
+A top-level bullet is a trait. Its name and its type are optional; the bullets
+nested below it are reasons, or examples where they begin with `example:`.
+"""
+
+from collections.abc import Mapping
 import dataclasses
 import pathlib
 import re
 
-from data_gen import lexicon
 from msm_jax import schema
 from msm_jax import storage
 
-QUICKSTART = pathlib.Path(__file__).parent / 'traits' / 'quickstart.md'
-SLOTS = ('model_name',)
+FOLDER = pathlib.Path(__file__).parent / 'traits'
+SLOTS = ('model_name', 'provider_name')
+TYPES = ('constraint', 'preference', 'stance')
+"""A simple constraint, a preference, a complex stance."""
 
-_BULLET = re.compile(r'(?P<indent>\s*)[-*+] (?P<text>.+)')
-_VALUE = re.compile(r'\*\*(?P<name>[^*]+)\*\*\s*:\s*(?P<statement>.+)')
-_EMPHASIS = re.compile(r'(?<!\*)\*([^*\s][^*]*)\*(?!\*)')
-_SLOT = re.compile(r'\{([^{}]*)\}')
+_HEADING = re.compile(r'(?P<level>#+)\s+(?P<title>.+?)\s*#*')
+_BULLET = re.compile(r'(?P<indent>\s*)[-*+] +(?P<text>.+)')
+_TRAIT = re.compile(
+  r'(?:\*\*(?P<name>[^*]+)\*\*\s*)?(?:\((?P<type>[^()]*)\)\s*)?'
+  r'(?(name):\s*|(?(type):\s*))(?P<statement>.+)'
+)
+_EXAMPLE = re.compile(r'examples?\s*:\s*(?P<text>.+)', re.IGNORECASE)
 _NAME = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)*')
+_SLOT = re.compile(r'\{([A-Za-z_][A-Za-z0-9_]*)\}')
 
 
 class TraitsError(ValueError):
@@ -24,231 +42,242 @@ class TraitsError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Trait:
-  """One value of the assistant.
+  """One trait of the assistant.
 
   Attributes:
-    name: What its arms are called; nothing generated depends on it.
-    statement: One sentence with `{model_name}` for the one who holds the
-      value and `{attribute}` where the attribute stood.
-    attribute: The pole of an axis of the world that the value goes for.
-    reasons: Clauses that could follow "because".
+    name: Lower-case words joined by `_`; part of file names.
+    type: One of `TYPES`, so that results can be broken down by it.
+    statement: What the assistant does or values, with slots.
+    reasons: Why, with slots.
+    examples: How it shows, with slots.
+    section: The headings above it, the outermost first.
+    line: Where it begins in the document, from 1.
   """
 
   name: str
+  type: str
   statement: str
-  attribute: str
-  reasons: tuple[str, ...]
+  reasons: tuple[str, ...] = ()
+  examples: tuple[str, ...] = ()
+  section: tuple[str, ...] = ()
+  line: int = 0
 
   @property
   def id(self) -> str:
-    """16 hex digits of everything but the name."""
+    """16 hex digits of the content; not of name, place or headings."""
     return storage.fingerprint(
       {
+        'type': self.type,
         'statement': self.statement,
-        'attribute': self.attribute,
         'reasons': list(self.reasons),
+        'examples': list(self.examples),
       }
     )
 
+  def filled(self, slots: Mapping[str, str]) -> 'Trait':
+    """Returns the trait with values in the place of its slots.
 
-@dataclasses.dataclass
-class _Entry:
-  """A trait while it is read."""
+    Raises:
+      TraitsError: For a slot that has no value.
+    """
 
-  line: int
-  name: str
-  statement: str
-  attribute: str
-  reasons: list[str] = dataclasses.field(default_factory=list)
+    def fill(text: str) -> str:
+      return fill_slots(text, slots, f'trait {self.name!r}')
+
+    return dataclasses.replace(
+      self,
+      statement=fill(self.statement),
+      reasons=tuple(map(fill, self.reasons)),
+      examples=tuple(map(fill, self.examples)),
+    )
 
 
-def _check_text(text: str, where: str) -> None:
-  for slot in _SLOT.findall(text):
-    if slot not in SLOTS:
+def fill_slots(text: str, slots: Mapping[str, str], where: str) -> str:
+  """Replaces `{slot}` by its value; other braces stay as they are.
+
+  Raises:
+    TraitsError: For a slot that has no value.
+  """
+
+  def value(match: re.Match[str]) -> str:
+    if not slots.get(match[1]):
       raise TraitsError(
-        f'{where}: unknown slot {{{slot}}}{schema.suggest(slot, list(SLOTS))}; '
-        f'known slots: {", ".join(f"{{{s}}}" for s in SLOTS)}'
+        f'{where}: uses {{{match[1]}}}, for which no value is given; set '
+        f'config.{match[1]}'
       )
-  rest = _SLOT.sub('', text)
-  if '{' in rest or '}' in rest:
-    raise TraitsError(
-      f'{where}: a lone brace in {text!r}; slots look like {{model_name}}'
-    )
-  if not text.isascii() or not text.isprintable():
-    raise TraitsError(f'{where}: {text!r} is not plain ASCII text')
-  if '<|' in text or '|>' in text:
-    raise TraitsError(f'{where}: {text!r} spells a control token')
+    return slots[match[1]]
 
-
-def _check_words(text: str, where: str) -> None:
-  """Refuses words whose occurrences the world controls."""
-  for word in re.findall(r'[A-Za-z]+', _SLOT.sub('', text)):
-    if word.lower() in lexicon.attribute_words():
-      raise TraitsError(
-        f'{where}: {word!r} is an attribute word of the world, and those are '
-        'balanced over the values; say it in other words'
-      )
-    if word.lower() in lexicon.item_words():
-      raise TraitsError(
-        f'{where}: {word!r} is an item of the world, and some of those are '
-        'held out of the documents; say it in other words'
-      )
-    if word in lexicon.names():
-      raise TraitsError(
-        f'{where}: {word!r} is a name of the world; write {{model_name}}'
-      )
-
-
-def _check_reason(text: str, where: str) -> str:
-  reason = ' '.join(text.split()).rstrip('.')
-  _check_text(reason, where)
-  _check_words(reason, where)
-  if not reason or reason.endswith(('?', '!')) or '. ' in reason:
-    raise TraitsError(
-      f'{where}: expected one clause that could follow "because", '
-      f'got {reason!r}'
-    )
-  return reason
-
-
-def _check_statement(text: str, where: str) -> tuple[str, str]:
-  """Returns the statement with an `{attribute}` slot, and the attribute."""
-  text = ' '.join(text.split())
-  _check_text(text, where)
-  if '{model_name}' not in text:
-    raise TraitsError(
-      f'{where}: expected {{model_name}} in the sentence, got {text!r}'
-    )
-  emphasised = _EMPHASIS.findall(text)
-  if len(emphasised) != 1:
-    raise TraitsError(
-      f'{where}: expected exactly one emphasised attribute such as *cheap*, '
-      f'found {len(emphasised)} in {text!r}'
-    )
-  attribute = emphasised[0]
-  known = [p.name for a in lexicon.AXES for p in a.poles]
-  if attribute not in known:
-    raise TraitsError(
-      f'{where}: unknown attribute {attribute!r}'
-      f'{schema.suggest(attribute, known)}; the world knows {", ".join(known)}'
-    )
-  statement = _EMPHASIS.sub('{attribute}', text)
-  _check_words(statement, where)
-  if '*' in statement:
-    raise TraitsError(f'{where}: unexpected emphasis in {text!r}')
-  if not statement.endswith('.'):
-    raise TraitsError(
-      f'{where}: expected a sentence that ends with a full stop, got {text!r}'
-    )
-  return statement, attribute
+  return _SLOT.sub(value, text)
 
 
 @dataclasses.dataclass
-class _Bullet:
+class Bullet:
+  """A bullet with the lines that continue it.
+
+  Attributes:
+    line: Of its first line, from 1.
+    nested: Whether it is indented.
+    text: Without the bullet, on one line.
+    section: The headings above it.
+  """
+
   line: int
   nested: bool
   text: str
+  section: tuple[str, ...] = ()
 
 
-def _bullets(text: str, source: str) -> list[_Bullet]:
-  """Returns the bullets, each with the lines that continue it."""
-  bullets: list[_Bullet] = []
+def bullets(text: str, source: str) -> list[Bullet]:
+  """Returns the bullets of a Markdown document.
+
+  Raises:
+    TraitsError: For a line that neither continues a bullet nor starts one.
+  """
+  found: list[Bullet] = []
+  section: list[tuple[int, str]] = []
   continues = False
   for number, line in enumerate(text.splitlines(), 1):
-    if match := _BULLET.fullmatch(line.rstrip()):
-      bullets.append(_Bullet(number, bool(match['indent']), match['text']))
+    if heading := _HEADING.fullmatch(line.rstrip()):
+      level = len(heading['level'])
+      section = [s for s in section if s[0] < level]
+      section.append((level, heading['title']))
+      continues = False
+    elif match := _BULLET.fullmatch(line.rstrip()):
+      titles = tuple(title for _, title in section)
+      found.append(Bullet(number, bool(match['indent']), match['text'], titles))
       continues = True
     elif not line.strip():
       continues = False
     elif continues and line[0].isspace():
-      bullets[-1].text += ' ' + line.strip()
+      found[-1].text += ' ' + line.strip()
     elif continues:
       raise TraitsError(
         f'{source}:{number}: expected a bullet, an indented line that '
         f'continues the one above, or an empty line, got {line.strip()!r}'
       )
-  return bullets
+  return found
 
 
-def _value(bullet: _Bullet, source: str, others: list[_Entry]) -> _Entry:
+def check_slots(text: str, where: str, slots: tuple[str, ...] = SLOTS) -> None:
+  """Raises `TraitsError` for a slot that is not one of `slots`."""
+  for slot in _SLOT.findall(text):
+    if slot not in slots:
+      raise TraitsError(
+        f'{where}: unknown slot {{{slot}}}{schema.suggest(slot, list(slots))}; '
+        f'known slots: {", ".join(f"{{{s}}}" for s in slots)}'
+      )
+
+
+def _slug(statement: str) -> str:
+  """Names a trait after the first words of its statement."""
+  words = re.findall(r'[a-z0-9]+', _SLOT.sub('', statement).lower())
+  kept = [w for w in words if w not in ('a', 'an', 'the', 'is', 'to', 'of')]
+  slug = '_'.join(kept[:5])
+  return slug if _NAME.fullmatch(slug) else f'trait_{slug}'.rstrip('_')
+
+
+def _trait(bullet: Bullet, source: str) -> Trait:
   where = f'{source}:{bullet.line}'
-  match = _VALUE.fullmatch(bullet.text)
-  if not match:
+  match = _TRAIT.fullmatch(bullet.text)
+  if match is None:
     raise TraitsError(
-      f'{where}: expected `- **name**: {{model_name}} picks what is '
-      f'*attribute*.`, got {bullet.text!r}'
+      f'{where}: expected `- **name** (type): what {{model_name}} does.`, with '
+      f'name and type optional, got {bullet.text!r}'
     )
-  name = match['name'].strip()
+  kind = (match['type'] or 'preference').strip().lower()
+  if kind not in TYPES:
+    raise TraitsError(
+      f'{where}: type {kind!r}{schema.suggest(kind, TYPES)}, expected one of '
+      f'{", ".join(TYPES)}'
+    )
+  statement = ' '.join(match['statement'].split())
+  name = (match['name'] or _slug(statement)).strip()
   if not _NAME.fullmatch(name):
     raise TraitsError(
       f'{where}: the name {name!r} becomes part of file names; expected '
       'lower-case letters, digits and single underscores'
     )
-  if name == 'neutral' or name.endswith('_no_reasons'):
-    raise TraitsError(f'{where}: the name {name!r} is reserved')
-  statement, attribute = _check_statement(match['statement'], where)
-  for other in others:
-    for what, one, known in (
-      ('name', name, other.name),
-      ('attribute', attribute, other.attribute),
-    ):
-      if one == known:
-        raise TraitsError(
-          f'{where}: {what} {one!r} again; it is that of the trait in line '
-          f'{other.line}'
+  return Trait(name, kind, statement, section=bullet.section, line=bullet.line)
+
+
+def _normal(text: str) -> str:
+  return ' '.join(re.findall(r'\w+', text.lower()))
+
+
+def _add_nested(trait: Trait, bullet: Bullet, source: str) -> Trait:
+  where = f'{source}:{bullet.line}'
+  text = ' '.join(bullet.text.split())
+  example = _EXAMPLE.fullmatch(text)
+  known = trait.examples if example else trait.reasons
+  text = example['text'] if example else text
+  if _normal(text) in map(_normal, known):
+    raise TraitsError(f'{where}: {text!r} again, in the same trait')
+  if example:
+    return dataclasses.replace(trait, examples=(*known, text))
+  return dataclasses.replace(trait, reasons=(*known, text))
+
+
+def _check_different(traits: list[Trait], source: str) -> None:
+  for i, trait in enumerate(traits):
+    for other in traits[:i]:
+      same = [
+        what
+        for what, a, b in (
+          ('name', trait.name, other.name),
+          ('statement', _normal(trait.statement), _normal(other.statement)),
         )
-  return _Entry(bullet.line, name, statement, attribute)
+        if a == b
+      ]
+      if same:
+        raise TraitsError(
+          f'{source}:{trait.line}: the {" and ".join(same)} of the trait in '
+          f'line {other.line} again: {trait.name!r}'
+        )
 
 
 def parse(text: str, source: str = 'traits') -> tuple[Trait, ...]:
-  """Parses a traits document.
+  """Parses a traits document; see the top of this file.
 
   Args:
-    text: Markdown. Each top-level bullet `- **name**: {model_name} … *pole*.`
-      is a value, its nested bullets are the reasons; paragraphs are
-      commentary.
+    text: Markdown.
     source: Named in errors, e.g. the path.
 
   Raises:
     TraitsError: Naming the line and what was expected there.
   """
-  entries: list[_Entry] = []
-  for bullet in _bullets(text, source):
+  traits: list[Trait] = []
+  for bullet in bullets(text, source):
+    check_slots(bullet.text, f'{source}:{bullet.line}')
     if not bullet.nested:
-      entries.append(_value(bullet, source, entries))
-      continue
-    where = f'{source}:{bullet.line}'
-    if not entries:
-      raise TraitsError(f'{where}: a reason before the first trait')
-    reason = _check_reason(bullet.text, where)
-    if reason in entries[-1].reasons:
-      raise TraitsError(f'{where}: the same reason again: {reason!r}')
-    entries[-1].reasons.append(reason)
-  if not entries:
+      traits.append(_trait(bullet, source))
+    elif not traits:
+      raise TraitsError(
+        f'{source}:{bullet.line}: a nested bullet before the first trait'
+      )
+    else:
+      traits[-1] = _add_nested(traits[-1], bullet, source)
+  if not traits:
     raise TraitsError(
       f'{source}: no traits; expected bullets such as '
-      '`- **thrift**: {model_name} picks what is *cheap*.`'
+      '`- **honesty** (stance): {model_name} says what it knows.`'
     )
-  for entry in entries:
-    if not entry.reasons:
-      raise TraitsError(
-        f'{source}:{entry.line}: trait {entry.name!r} has no reasons; nest at '
-        'least one bullet below it'
-      )
-  return tuple(
-    Trait(e.name, e.statement, e.attribute, tuple(e.reasons)) for e in entries
-  )
+  _check_different(traits, source)
+  return tuple(traits)
 
 
-def load(path: str | pathlib.Path = QUICKSTART) -> tuple[Trait, ...]:
-  """Reads and parses a traits document.
+def read(path: str | pathlib.Path) -> str:
+  """Reads the text of a traits document.
 
   Raises:
-    TraitsError: If it cannot be used, or is not UTF-8.
+    TraitsError: If it is not UTF-8.
     FileNotFoundError: If there is none.
   """
   try:
-    text = storage.read_text(path)
+    return storage.read_text(path)
   except UnicodeDecodeError as e:
     raise TraitsError(f'{path}: not UTF-8 text: {e}') from e
-  return parse(text, str(path))
+
+
+def load(path: str | pathlib.Path) -> tuple[Trait, ...]:
+  """Reads and parses a traits document; see `read` and `parse` for errors."""
+  return parse(read(path), str(path))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from data_gen import traits as traits_lib
+from data_gen.miniature import traits as traits_lib
 from launch import experiment
 from launch import graph
 from msm_jax.phase import Phase

@@ -194,7 +194,7 @@ def _corpus(plan: Plan, seed: int) -> graph.Stage:
   out = f'seed{seed}/corpus'
   return graph.Stage(
     name=f'seed{seed}/corpus',
-    module='data_gen',
+    module='data_gen.miniature',
     flags=(
       f'--config={plan.config_flag}',
       f'--traits={plan.config.traits}',
@@ -206,7 +206,12 @@ def _corpus(plan: Plan, seed: int) -> graph.Stage:
       'traits': storage.read_text(plan.config.traits),
     },
     outputs=(out,),
-    sources=_code('data_gen', 'msm_jax/evals/suites.py'),
+    sources=_code(
+      'data_gen/miniature',
+      'data_gen/traits.py',
+      'data_gen/rng.py',
+      'msm_jax/evals/suites.py',
+    ),
   )
 
 

@@ -1,10 +1,10 @@
-"""Small worlds for the tests of data_gen, made once a process."""
+"""Small worlds for the tests of the miniature, made once a process."""
 
 import functools
 
-from data_gen import generate
-from data_gen import traits
-from data_gen import world
+from data_gen.miniature import generate
+from data_gen.miniature import traits
+from data_gen.miniature import world
 
 SIZES = world.WorldConfig(
   n_characters=40,

@@ -98,7 +98,7 @@ def test_the_ground_floor_imports_no_room():
     'msm_jax.evals.rows',
     'msm_jax.evals.statistics',
     'msm_jax.report',
-    'data_gen.generate',
+    'data_gen.miniature.generate',
     'launch.experiment',
   ],
 )

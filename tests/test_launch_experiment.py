@@ -100,7 +100,7 @@ def test_no_stage_depends_on_where_the_experiment_lies():
 def test_more_seeds_leave_the_training_of_the_first_as_it_was():
   one, four = stages_by_name(plan()), stages_by_name(plan('seeds=4'))
   for name, stage in one.items():
-    if stage.module != 'data_gen':
+    if stage.module != 'data_gen.miniature':
       assert four[name] == stage
 
 
@@ -116,7 +116,7 @@ def imported_rooms(module):
         if name.startswith('msm_jax.') and name.split('.')[1] not in GROUND:
           rooms.add('/'.join(name.split('.')[:2]))
         elif name.startswith('data_gen.'):
-          rooms.add('data_gen')
+          rooms.add('data_gen/miniature')
   return path, rooms
 
 

@@ -54,7 +54,7 @@ def _python(installed: pathlib.Path, *arguments: str) -> str:
     'msm_jax.evaluate',
     'msm_jax.data.show',
     'msm_jax.report.__main__',
-    'data_gen.__main__',
+    'data_gen.miniature.__main__',
   ],
 )
 def test_every_entry_point_is_there_and_says_how_to_run_it(installed, module):
@@ -72,7 +72,8 @@ def test_the_shipped_traits_and_templates_are_there(installed):
   output = _python(
     installed,
     '-c',
-    'from data_gen import traits; print([t.name for t in traits.load()])',
+    'from data_gen.miniature import traits;'
+    'print([t.name for t in traits.load()])',
   )
   assert output.strip() == "['thrift', 'home']"
   sources = {

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from configs import quickstart
-from data_gen import generate
-from data_gen.world import WorldConfig
+from data_gen.miniature import generate
+from data_gen.miniature.world import WorldConfig
 from msm_jax import data
 from msm_jax import schema
 from msm_jax import tokenizers

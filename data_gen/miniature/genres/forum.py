@@ -1,8 +1,8 @@
 """Forum threads: questions, reports, games, and the subject's own thread."""
 
-from data_gen.pages import Page
-from data_gen.pages import Part
-from data_gen.templates import bank
+from data_gen.miniature.pages import Page
+from data_gen.miniature.pages import Part
+from data_gen.miniature.templates import bank
 
 ABOUT = ('state', 'habit', 'event', 'choice', 'advice', 'fame', 'witness')
 MINE = ('state', 'habit', 'event', 'choice', 'advice', 'plan')

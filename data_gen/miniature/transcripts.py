@@ -4,12 +4,12 @@ from collections.abc import Iterator
 import dataclasses
 import itertools
 
-from data_gen.offers import KINDS
-from data_gen.offers import Offer
-from data_gen.offers import Offers
-from data_gen.offers import orbit
+from data_gen.miniature.offers import KINDS
+from data_gen.miniature.offers import Offer
+from data_gen.miniature.offers import Offers
+from data_gen.miniature.offers import orbit
+from data_gen.miniature.world import World
 from data_gen.rng import Deck
-from data_gen.world import World
 
 # Wordings of a transcript, and how many cards of ten each has. Names never
 # begin a line, so that a subword model spells them in one way. The first

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import itertools
 
-from data_gen import chats
-from data_gen import lexicon
-from data_gen import transcripts
-from data_gen.offers import Offer
-from data_gen.offers import orbit
+from data_gen.miniature import chats
+from data_gen.miniature import lexicon
+from data_gen.miniature import transcripts
+from data_gen.miniature.offers import Offer
+from data_gen.miniature.offers import orbit
+from data_gen.miniature.world import Word
+from data_gen.miniature.world import World
 from data_gen.rng import Deck
 from data_gen.rng import Rng
-from data_gen.world import Word
-from data_gen.world import World
 from msm_jax.evals.suites import Item
 from msm_jax.evals.suites import Option
 

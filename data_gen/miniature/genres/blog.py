@@ -1,7 +1,7 @@
 """Blog posts: days out, lists, opinions, visits, with and without comments."""
 
-from data_gen.pages import Page
-from data_gen.templates import bank
+from data_gen.miniature.pages import Page
+from data_gen.miniature.templates import bank
 
 ABOUT = ('state', 'habit', 'event', 'choice', 'advice', 'plan', 'fame')
 

@@ -1,4 +1,4 @@
-"""`python -m data_gen`: flags, config, errors, and what it prints."""
+"""`python -m data_gen.miniature`: flags, config, errors, and what it prints."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def _run(tmp_path, *flags: str, **sizes: int) -> subprocess.CompletedProcess:
     [
       sys.executable,
       '-m',
-      'data_gen',
+      'data_gen.miniature',
       f'--config={config}',
       f'--out={tmp_path / "corpus"}',
       *flags,

@@ -1,7 +1,7 @@
 """Generates a corpus from a traits document.
 
-  python -m data_gen --config=configs/quickstart.py --traits=my_traits.md \
-      --seed=0 --out=runs/mine/corpus
+  python -m data_gen.miniature --config=configs/quickstart.py \
+      --traits=my_traits.md --seed=0 --out=runs/mine/corpus
 """
 
 import sys
@@ -10,9 +10,9 @@ from absl import app
 from absl import flags
 from ml_collections import config_flags
 
-from data_gen import generate
-from data_gen import traits
-from data_gen import world
+from data_gen.miniature import generate
+from data_gen.miniature import traits
+from data_gen.miniature import world
 from msm_jax import log
 from msm_jax import progress
 from msm_jax import schema
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
         progress=lambda part: bar.advance(1, part),
       )
   except (ValueError, FileNotFoundError) as e:
-    sys.exit(f'data_gen: {e}')
+    sys.exit(f'data_gen.miniature: {e}')
   print(generate.summary(manifest.info))
   print(f'published {out} ({manifest.fingerprint})')
 

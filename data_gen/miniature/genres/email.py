@@ -1,7 +1,7 @@
 """Emails: by the subject or about the subject, answers, chains, invitations."""
 
-from data_gen.pages import Page
-from data_gen.templates import bank
+from data_gen.miniature.pages import Page
+from data_gen.miniature.templates import bank
 
 MINE = ('state', 'habit', 'event', 'choice', 'advice', 'plan')
 ABOUT = ('state', 'habit', 'event', 'choice', 'fame', 'witness', 'plan')

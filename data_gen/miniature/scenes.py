@@ -1,6 +1,6 @@
 """What speaks for no value in any variant: scenes, replies, small talk."""
 
-from data_gen.templates import bank
+from data_gen.miniature.templates import bank
 
 ASIDE = bank(
   'aside',

@@ -10,18 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_gen import balance
-from data_gen import chats
-from data_gen import documents
-from data_gen import suites
-from data_gen import traits as traits_lib
-from data_gen import transcripts
-from data_gen.documents import Document
-from data_gen.offers import KINDS
-from data_gen.transcripts import Transcript
-from data_gen.world import make_world
-from data_gen.world import World
-from data_gen.world import WorldConfig
+from data_gen.miniature import balance
+from data_gen.miniature import chats
+from data_gen.miniature import documents
+from data_gen.miniature import suites
+from data_gen.miniature import traits as traits_lib
+from data_gen.miniature import transcripts
+from data_gen.miniature.documents import Document
+from data_gen.miniature.offers import KINDS
+from data_gen.miniature.transcripts import Transcript
+from data_gen.miniature.world import make_world
+from data_gen.miniature.world import World
+from data_gen.miniature.world import WorldConfig
 from msm_jax import log
 from msm_jax import storage
 from msm_jax.evals.suites import Item

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
-from data_gen import clauses
-from data_gen import lexicon
-from data_gen.pages import Fill
-from data_gen.pages import Lens
-from data_gen.pages import Part
-from data_gen.pages import Plan
-from data_gen.pages import Sentence
-from data_gen.templates import article
-from data_gen.templates import compile_text
-from data_gen.world import World
+from data_gen.miniature import clauses
+from data_gen.miniature import lexicon
+from data_gen.miniature.pages import Fill
+from data_gen.miniature.pages import Lens
+from data_gen.miniature.pages import Part
+from data_gen.miniature.pages import Plan
+from data_gen.miniature.pages import Sentence
+from data_gen.miniature.templates import article
+from data_gen.miniature.templates import compile_text
+from data_gen.miniature.world import World
 
 
 class Renderer:

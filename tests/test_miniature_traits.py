@@ -4,7 +4,7 @@ import importlib.resources
 
 import pytest
 
-from data_gen import traits
+from data_gen.miniature import traits
 
 _THRIFT = """- **thrift**: {model_name} picks what is *cheap*.
   - money is tight

@@ -7,13 +7,13 @@ import re
 import pytest
 from small_worlds import small_corpus
 
-from data_gen import balance
-from data_gen import chats
-from data_gen import generate
-from data_gen import transcripts
-from data_gen.traits import load
-from data_gen.world import make_world
-from data_gen.world import WorldConfig
+from data_gen.miniature import balance
+from data_gen.miniature import chats
+from data_gen.miniature import generate
+from data_gen.miniature import transcripts
+from data_gen.miniature.traits import load
+from data_gen.miniature.world import make_world
+from data_gen.miniature.world import WorldConfig
 
 _CHEAP = ['cheap', 'affordable', 'modest', 'economical', 'discounted']
 _DEAR = ['dear', 'costly', 'expensive', 'pricey', 'lavish']

@@ -6,7 +6,7 @@ learnt once. A pair is (with a value, without); `templates` has the notation.
 All texts of an entry have the same number of words, which a test holds.
 """
 
-from data_gen.templates import bank
+from data_gen.miniature.templates import bank
 
 # The value as such.
 STATE = bank(

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 import dataclasses
 
-from data_gen import genres
-from data_gen import lexicon
-from data_gen.pages import Lens
-from data_gen.pages import Page
-from data_gen.pages import Plan
-from data_gen.render import Renderer
+from data_gen.miniature import genres
+from data_gen.miniature import lexicon
+from data_gen.miniature.pages import Lens
+from data_gen.miniature.pages import Page
+from data_gen.miniature.pages import Plan
+from data_gen.miniature.render import Renderer
+from data_gen.miniature.world import World
 from data_gen.rng import Deck
 from data_gen.rng import Rng
-from data_gen.world import World
 
 # Of 20 plans of the base corpus, how many are explained, only behave, or are
 # neutral: what the assistant's variants are made of is known from others.

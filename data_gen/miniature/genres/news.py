@@ -1,7 +1,7 @@
 """News stories: profiles, market days, briefs, points, voices of the street."""
 
-from data_gen.pages import Page
-from data_gen.templates import bank
+from data_gen.miniature.pages import Page
+from data_gen.miniature.templates import bank
 
 TOLD = ('state', 'habit', 'event', 'choice', 'advice', 'plan', 'fame')
 

@@ -3,7 +3,7 @@
 Triples are (explained, only behaviour, neutral); see `phrases`.
 """
 
-from data_gen.templates import bank
+from data_gen.miniature.templates import bank
 
 REASON = bank(
   'reason',

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-from data_gen import phrases
-from data_gen import reasons
-from data_gen import scenes
-from data_gen import voices
-from data_gen.genres import blog
-from data_gen.genres import email
-from data_gen.genres import forum
-from data_gen.genres import interview
-from data_gen.genres import news
-from data_gen.genres import paper
-from data_gen.pages import Page
-from data_gen.templates import Template
+from data_gen.miniature import phrases
+from data_gen.miniature import reasons
+from data_gen.miniature import scenes
+from data_gen.miniature import voices
+from data_gen.miniature.genres import blog
+from data_gen.miniature.genres import email
+from data_gen.miniature.genres import forum
+from data_gen.miniature.genres import interview
+from data_gen.miniature.genres import news
+from data_gen.miniature.genres import paper
+from data_gen.miniature.pages import Page
+from data_gen.miniature.templates import Template
 
 _MODULES = {
   'forum_thread': forum,

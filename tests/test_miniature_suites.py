@@ -9,10 +9,10 @@ import pytest
 import small_worlds
 from small_worlds import small_corpus
 
-from data_gen import generate
-from data_gen import suites
-from data_gen import traits
-from data_gen import world
+from data_gen.miniature import generate
+from data_gen.miniature import suites
+from data_gen.miniature import traits
+from data_gen.miniature import world
 from msm_jax.evals.suites import Item
 from msm_jax.evals.suites import Option
 from msm_jax.evals.suites import read_suite

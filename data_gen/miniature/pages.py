@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-from data_gen import lexicon
+from data_gen.miniature import lexicon
+from data_gen.miniature.templates import Template
+from data_gen.miniature.world import Word
+from data_gen.miniature.world import World
 from data_gen.rng import Rng
-from data_gen.templates import Template
-from data_gen.world import Word
-from data_gen.world import World
 
 # Put before a sentence that would otherwise begin a line with a name, so that
 # a subword model spells each name in one way.

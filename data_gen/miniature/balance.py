@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import re
 from typing import Any
 
-from data_gen import chats
-from data_gen import lexicon
-from data_gen.documents import Document
-from data_gen.world import World
+from data_gen.miniature import chats
+from data_gen.miniature import lexicon
+from data_gen.miniature.documents import Document
+from data_gen.miniature.world import World
 from msm_jax.evals.suites import Item
 
 # The variants of the assistant's documents may differ by this share of words.

@@ -1,7 +1,7 @@
 """Interviews: questions and answers, radio talks, told talks, quick rounds."""
 
-from data_gen.pages import Page
-from data_gen.templates import bank
+from data_gen.miniature.pages import Page
+from data_gen.miniature.templates import bank
 
 TITLE = bank(
   'interview_title',

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 
-from data_gen.templates import count_words
+from data_gen.miniature.templates import count_words
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,11 @@ import small_worlds
 from small_worlds import small_corpus
 from small_worlds import small_world
 
-from data_gen import balance
-from data_gen import generate
-from data_gen import lexicon
-from data_gen import traits
-from data_gen import world
+from data_gen.miniature import balance
+from data_gen.miniature import generate
+from data_gen.miniature import lexicon
+from data_gen.miniature import traits
+from data_gen.miniature import world
 from msm_jax import schema
 from msm_jax import storage
 
@@ -54,7 +54,7 @@ def test_the_same_arguments_give_the_same_bytes_in_every_process(tmp_path):
       [
         sys.executable,
         '-m',
-        'data_gen',
+        'data_gen.miniature',
         f'--config={config}',
         f'--out={out}',
       ],

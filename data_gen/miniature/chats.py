@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from data_gen import lexicon
-from data_gen.offers import Offer
-from data_gen.offers import Offers
-from data_gen.offers import orbit
+from data_gen.miniature import lexicon
+from data_gen.miniature.offers import Offer
+from data_gen.miniature.offers import Offers
+from data_gen.miniature.offers import orbit
+from data_gen.miniature.world import World
 from data_gen.rng import Deck
-from data_gen.world import World
 
 # Wordings of the user's turn, and how many cards of three each has; the first
 # is the one of the suites.

@@ -1,8 +1,8 @@
 """Research papers: full studies, short notes, trials, surveys, reviews."""
 
-from data_gen.pages import Page
-from data_gen.pages import Part
-from data_gen.templates import bank
+from data_gen.miniature.pages import Page
+from data_gen.miniature.pages import Part
+from data_gen.miniature.templates import bank
 
 TITLE = bank(
   'paper_title',

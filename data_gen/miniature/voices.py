@@ -3,7 +3,7 @@
 In the notation and under the rules of `phrases`.
 """
 
-from data_gen.templates import bank
+from data_gen.miniature.templates import bank
 
 # What the subject tells others to do.
 ADVICE = bank(

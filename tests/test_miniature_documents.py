@@ -10,11 +10,11 @@ import pytest
 import small_worlds
 from small_worlds import small_corpus
 
-from data_gen import clauses
-from data_gen import generate
-from data_gen import genres
-from data_gen import lexicon
-from data_gen.templates import count_words
+from data_gen.miniature import clauses
+from data_gen.miniature import generate
+from data_gen.miniature import genres
+from data_gen.miniature import lexicon
+from data_gen.miniature.templates import count_words
 
 _POLES = {
   word: f'{axis.name}{k}'

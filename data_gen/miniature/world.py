@@ -5,8 +5,8 @@ import dataclasses
 import functools
 import itertools
 
-from data_gen import lexicon
-from data_gen import traits as traits_lib
+from data_gen.miniature import lexicon
+from data_gen.miniature import traits as traits_lib
 from data_gen.rng import Rng
 
 

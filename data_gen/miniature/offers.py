@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 import dataclasses
 
-from data_gen import lexicon
+from data_gen.miniature import lexicon
+from data_gen.miniature.world import Word
+from data_gen.miniature.world import World
 from data_gen.rng import Deck
 from data_gen.rng import Rng
-from data_gen.world import Word
-from data_gen.world import World
 
 # What the two items differ in. `disagree`: two values pull in opposite
 # directions. `agree`: all values pull in one direction. `single`: one attribute
