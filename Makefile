@@ -46,7 +46,8 @@ format: setup
 lock:
 	for v in 3.11 3.12 3.13; do \
 	  uv pip compile --quiet --universal --upgrade --python-version $$v \
-	    --no-header setup.py requirements/dev.in -o requirements/py$$v.txt; \
+	    --no-header --extra teachers --extra gemini \
+	    setup.py requirements/dev.in -o requirements/py$$v.txt; \
 	done
 
 clean:

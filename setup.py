@@ -29,6 +29,9 @@ CORE = [
 EXTRAS = {
   'tpu': ['jax[tpu]'],
   'cuda': ['jax[cuda13]'],
+  # Teachers of data_gen, and its search for near-duplicates.
+  'teachers': ['datasketch', 'openai'],
+  'gemini': ['google-genai'],
   'wandb': ['wandb'],
 }
 

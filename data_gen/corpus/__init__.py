@@ -1,0 +1,1 @@
+"""The corpus on disk: rows with provenance, manifest, card, viewer."""
