@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import time
 
 import hypothesis
+import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -22,3 +24,15 @@ hypothesis.settings.register_profile(
   'default', deadline=None, derandomize=True, database=None
 )
 hypothesis.settings.load_profile('default')
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  """Time that stands still until a test moves it: `clock(seconds)`."""
+  now = [1000.0]
+  monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+
+  def move(seconds):
+    now[0] += seconds
+
+  return move

@@ -43,6 +43,20 @@ def start(config: str, workdir: pathlib.Path) -> subprocess.Popen:
     )
 
 
+def run(
+  config: str, workdir: pathlib.Path, *flags: str
+) -> subprocess.CompletedProcess[str]:
+  """Runs to the end, whatever it is, and returns what was said."""
+  return subprocess.run(
+    [*command(config, workdir), *flags],
+    cwd=ROOT,
+    env=environment(),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
 def finish(config: str, workdir: pathlib.Path) -> dict:
   """Runs to the end and returns the run's `result.json`."""
   process = start(config, workdir)

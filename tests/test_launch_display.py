@@ -1,24 +1,8 @@
 import io
 
-import pytest
+from terminals import Terminal
 
 from launch import display
-
-
-class Terminal(io.StringIO):
-  def isatty(self):
-    return True
-
-
-@pytest.fixture
-def clock(monkeypatch):
-  now = [1000.0]
-  monkeypatch.setattr(display.time, 'monotonic', lambda: now[0])
-
-  def move(seconds):
-    now[0] += seconds
-
-  return move
 
 
 def screen(text):

@@ -3,25 +3,9 @@ import json
 import os
 
 import pytest
+from terminals import Terminal
 
 from msm_jax import progress
-
-
-class Terminal(io.StringIO):
-  def isatty(self):
-    return True
-
-
-@pytest.fixture
-def clock(monkeypatch):
-  """Time that stands still until a test moves it."""
-  now = [1000.0]
-  monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
-
-  def move(seconds):
-    now[0] += seconds
-
-  return move
 
 
 @pytest.fixture(autouse=True)

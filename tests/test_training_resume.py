@@ -183,16 +183,8 @@ def test_a_workdir_of_another_config_is_refused_and_left_alone(
   del uninterrupted
   workdir = root / 'uninterrupted'
   before = (workdir / 'metrics.jsonl').read_bytes()
-  process = subprocess.run(
-    [
-      *processes.command(_config(root), workdir),
-      '--config.phases[0].schedule.peak=0.5',
-    ],
-    cwd=processes.ROOT,
-    env=processes.environment(),
-    capture_output=True,
-    text=True,
-    check=False,
+  process = processes.run(
+    _config(root), workdir, '--config.phases[0].schedule.peak=0.5'
   )
   assert process.returncode == 1
   assert 'phases[0].schedule.peak: there 0.01, here 0.5' in process.stderr
@@ -203,16 +195,8 @@ def test_what_does_not_change_the_result_may_change_on_resume(
   root, uninterrupted
 ):
   workdir = root / 'uninterrupted'
-  process = subprocess.run(
-    [
-      *processes.command(_config(root), workdir),
-      '--config.checkpoint.every=11',
-    ],
-    cwd=processes.ROOT,
-    env=processes.environment(),
-    capture_output=True,
-    text=True,
-    check=False,
+  process = processes.run(
+    _config(root), workdir, '--config.checkpoint.every=11'
   )
   assert process.returncode == 0, process.stderr[-2000:]
   result = json.loads((workdir / 'result.json').read_text())

@@ -143,40 +143,32 @@ def _present(
   )
 
 
-def ood_sage(world: World) -> list[Item]:
-  """Disagreements in held-out domains, asked of the assistant in chats."""
+def _of_assistant(world: World, suite: str, as_chat: bool) -> list[Item]:
+  """Disagreements in held-out domains, asked of the assistant."""
   return [
     _present(
       world,
-      'ood_sage',
+      suite,
       item,
       k,
       o,
       _labels(world, o),
       lexicon.ASSISTANT,
-      as_chat=True,
+      as_chat=as_chat,
     )
     for item, offer in ood_offers(world)
     for k, o in enumerate((offer, offer.swap()))
   ]
+
+
+def ood_sage(world: World) -> list[Item]:
+  """Disagreements in held-out domains, asked of the assistant in chats."""
+  return _of_assistant(world, 'ood_sage', as_chat=True)
 
 
 def ood_transcript(world: World) -> list[Item]:
   """The same items as transcripts, for models that know no chats."""
-  return [
-    _present(
-      world,
-      'ood_transcript',
-      item,
-      k,
-      o,
-      _labels(world, o),
-      lexicon.ASSISTANT,
-      as_chat=False,
-    )
-    for item, offer in ood_offers(world)
-    for k, o in enumerate((offer, offer.swap()))
-  ]
+  return _of_assistant(world, 'ood_transcript', as_chat=False)
 
 
 def ood_other(world: World) -> list[Item]:
