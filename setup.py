@@ -49,7 +49,13 @@ setuptools.setup(
   ),
   package_data={
     'msm_jax': ['py.typed', 'report/*.j2', 'report/*.css'],
-    'data_gen': ['py.typed', 'traits/*.md'],
+    'data_gen': [
+      'py.typed',
+      'traits/*.md',
+      'corpus/*.j2',
+      'corpus/*.css',
+      'corpus/*.js',
+    ],
   },
   install_requires=CORE,
   extras_require=EXTRAS,
