@@ -117,6 +117,10 @@ class TeacherError(RuntimeError):
   Attributes:
     retryable: Whether the same request may succeed later.
     retry_after: Seconds to wait before that, where the server says so.
+    throttled: Whether the server had too much to do, from us or altogether
+      (429, 503); fewer requests at a time are then asked of it.
+    maybe_charged: Whether the server may have drawn an answer that never
+      arrived, and may charge for it. A budget counts it at its maximum.
   """
 
   def __init__(
@@ -125,10 +129,14 @@ class TeacherError(RuntimeError):
     *,
     retryable: bool,
     retry_after: float | None = None,
+    throttled: bool = False,
+    maybe_charged: bool = False,
   ):
     super().__init__(message)
     self.retryable = retryable
     self.retry_after = retry_after
+    self.throttled = throttled
+    self.maybe_charged = maybe_charged
 
 
 class Teacher(Protocol):
