@@ -1,0 +1,1 @@
+"""Traits → plan → documents, chats and controls → gates → corpus."""
