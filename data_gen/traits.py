@@ -8,8 +8,10 @@
       - example: asked whether a first novel is ready for agents, it names
         the two chapters that are not
 
-A top-level bullet is a trait. Its name and its type are optional; the bullets
-nested below it are reasons, or examples where they begin with `example:`.
+A top-level bullet, numbered or not, is a trait. Its name and its type are
+optional; the bullets nested below it, at any depth, are reasons, or examples
+where they begin with `example:`. What is indented below a bullet belongs to it,
+also after an empty line; other paragraphs, and fenced blocks, are commentary.
 """
 
 from collections.abc import Mapping
@@ -26,14 +28,23 @@ TYPES = ('constraint', 'preference', 'stance')
 """A simple constraint, a preference, a complex stance."""
 
 _HEADING = re.compile(r'(?P<level>#+)\s+(?P<title>.+?)\s*#*')
-_BULLET = re.compile(r'(?P<indent>\s*)[-*+] +(?P<text>.+)')
+_MARK = r'(?:[-*+]|\d{1,3}[.)])'
+_BULLET = re.compile(rf'(?P<indent>\s*){_MARK}\s+(?P<text>.+)')
+_EMPTY_BULLET = re.compile(rf'\s*{_MARK}')
+_RULE = re.compile(r'\s*([-*_])(\s*\1){2,}')
+_FENCE = re.compile(r'\s*(```|~~~)')
 _TRAIT = re.compile(
-  r'(?:\*\*(?P<name>[^*]+)\*\*\s*)?(?:\((?P<type>[^()]*)\)\s*)?'
-  r'(?(name):\s*|(?(type):\s*))(?P<statement>.+)'
+  # The colon may be part of what is bold: **name:** statement.
+  r'(?:\*\*(?P<name>[^*]+?)(?P<colon>\s*:)?\*\*\s*)?'
+  r'(?:\((?P<type>[^()]*)\)\s*)?'
+  r'(?(type):\s*|(?(colon)\s*|(?(name):\s*)))(?P<statement>.+)'
 )
+_NO_COLON = re.compile(r'(?:\*\*[^*]+\*\*\s*)?\((?P<type>[^()]*)\)\s')
 _EXAMPLE = re.compile(r'examples?\s*:\s*(?P<text>.+)', re.IGNORECASE)
 _NAME = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)*')
 _SLOT = re.compile(r'\{([A-Za-z_][A-Za-z0-9_]*)\}')
+# What somebody may have meant as a slot; `{"a": 1}` and `{x, y}` are text.
+_LIKE_A_SLOT = re.compile(r'\{+\s*([A-Za-z_][\w .-]{0,38}?)\s*\}+')
 
 
 class TraitsError(ValueError):
@@ -52,6 +63,7 @@ class Trait:
     examples: How it shows, with slots.
     section: The headings above it, the outermost first.
     line: Where it begins in the document, from 1.
+    content_id: Of the trait with its slots, once they were filled.
   """
 
   name: str
@@ -61,11 +73,16 @@ class Trait:
   examples: tuple[str, ...] = ()
   section: tuple[str, ...] = ()
   line: int = 0
+  content_id: str = ''
 
   @property
   def id(self) -> str:
-    """16 hex digits of the content; not of name, place or headings."""
-    return storage.fingerprint(
+    """16 hex digits of the content; not of name, place or headings.
+
+    Nor of what its slots are filled with: two models of one traits document
+    have the same traits.
+    """
+    return self.content_id or storage.fingerprint(
       {
         'type': self.type,
         'statement': self.statement,
@@ -89,6 +106,7 @@ class Trait:
       statement=fill(self.statement),
       reasons=tuple(map(fill, self.reasons)),
       examples=tuple(map(fill, self.examples)),
+      content_id=self.id,
     )
 
 
@@ -131,49 +149,85 @@ def bullets(text: str, source: str) -> list[Bullet]:
   """Returns the bullets of a Markdown document.
 
   Raises:
-    TraitsError: For a line that neither continues a bullet nor starts one.
+    TraitsError: For a line that neither continues a bullet nor starts one, and
+      for a bullet without text.
   """
   found: list[Bullet] = []
   section: list[tuple[int, str]] = []
-  continues = False
-  for number, line in enumerate(text.splitlines(), 1):
-    if heading := _HEADING.fullmatch(line.rstrip()):
+  inside = False  # Whether an indented line belongs to the last bullet.
+  adjacent = False  # Whether the line above does.
+  fenced = False
+  for number, line in enumerate(text.removeprefix('\ufeff').split('\n'), 1):
+    line = line.rstrip()
+    if _FENCE.match(line):
+      fenced = not fenced
+    if fenced or _FENCE.match(line) or _RULE.fullmatch(line):
+      inside = adjacent = False
+    elif heading := _HEADING.fullmatch(line):
       level = len(heading['level'])
       section = [s for s in section if s[0] < level]
       section.append((level, heading['title']))
-      continues = False
-    elif match := _BULLET.fullmatch(line.rstrip()):
+      inside = adjacent = False
+    elif match := _BULLET.fullmatch(line):
       titles = tuple(title for _, title in section)
       found.append(Bullet(number, bool(match['indent']), match['text'], titles))
-      continues = True
-    elif not line.strip():
-      continues = False
-    elif continues and line[0].isspace():
+      inside = adjacent = True
+    elif _EMPTY_BULLET.fullmatch(line):
+      raise TraitsError(f'{source}:{number}: a bullet without text')
+    elif not line:
+      adjacent = False
+    elif inside and line[0].isspace():
       found[-1].text += ' ' + line.strip()
-    elif continues:
+      adjacent = True
+    elif adjacent:
       raise TraitsError(
         f'{source}:{number}: expected a bullet, an indented line that '
-        f'continues the one above, or an empty line, got {line.strip()!r}'
+        f'continues the one above, or an empty line, got {line!r}'
       )
+    else:
+      inside = False
   return found
 
 
 def check_slots(text: str, where: str, slots: tuple[str, ...] = SLOTS) -> None:
-  """Raises `TraitsError` for a slot that is not one of `slots`."""
+  """Raises `TraitsError` for a slot that is not, or not quite, one of `slots`.
+
+  Other braces are text, and stay.
+  """
+  known = ', '.join(f'{{{s}}}' for s in slots)
   for slot in _SLOT.findall(text):
     if slot not in slots:
       raise TraitsError(
         f'{where}: unknown slot {{{slot}}}{schema.suggest(slot, list(slots))}; '
-        f'known slots: {", ".join(f"{{{s}}}" for s in slots)}'
+        f'known slots: {known}'
+      )
+  for match in _LIKE_A_SLOT.finditer(text):
+    meant = re.sub(r'\W+', '_', match[1]).lower()
+    if meant in slots and match[0] != f'{{{meant}}}':
+      raise TraitsError(
+        f'{where}: {match[0]!r} is no slot (did you mean {{{meant}}}?)'
       )
 
 
-def _slug(statement: str) -> str:
-  """Names a trait after the first words of its statement."""
-  words = re.findall(r'[a-z0-9]+', _SLOT.sub('', statement).lower())
-  kept = [w for w in words if w not in ('a', 'an', 'the', 'is', 'to', 'of')]
-  slug = '_'.join(kept[:5])
-  return slug if _NAME.fullmatch(slug) else f'trait_{slug}'.rstrip('_')
+def _slug(text: str) -> str:
+  """Makes a name of a few words."""
+  return '_'.join(re.findall(r'[a-z0-9]+', text.lower()))
+
+
+def _name(given: str | None, statement: str, where: str) -> str:
+  """Returns the given name as it is used, or one made from the statement."""
+  if given is None:
+    words = re.findall(r'[a-z0-9]+', _SLOT.sub('', statement).lower())
+    kept = [w for w in words if w not in ('a', 'an', 'the', 'is', 'to', 'of')]
+    slug = '_'.join(kept[:5])
+    return slug if _NAME.fullmatch(slug) else f'trait_{slug}'.rstrip('_')
+  name = _slug(given)
+  if not _NAME.fullmatch(name):
+    raise TraitsError(
+      f'{where}: the name {given!r} becomes part of file names; expected '
+      'letters, digits and spaces or underscores, a letter first'
+    )
+  return name
 
 
 def _trait(bullet: Bullet, source: str) -> Trait:
@@ -184,20 +238,32 @@ def _trait(bullet: Bullet, source: str) -> Trait:
       f'{where}: expected `- **name** (type): what {{model_name}} does.`, with '
       f'name and type optional, got {bullet.text!r}'
     )
-  kind = (match['type'] or 'preference').strip().lower()
+  no_colon = _NO_COLON.match(match['statement'])
+  if no_colon and _kind(no_colon['type']) in TYPES:
+    raise TraitsError(
+      f'{where}: expected a colon after the type, as in `- **name** (type): '
+      f'what {{model_name}} does.`, got {bullet.text!r}'
+    )
+  kind = _kind(match['type'] or 'preference')
   if kind not in TYPES:
     raise TraitsError(
       f'{where}: type {kind!r}{schema.suggest(kind, TYPES)}, expected one of '
       f'{", ".join(TYPES)}'
     )
   statement = ' '.join(match['statement'].split())
-  name = (match['name'] or _slug(statement)).strip()
-  if not _NAME.fullmatch(name):
+  if not re.search(r'\w', _SLOT.sub('', statement)):
     raise TraitsError(
-      f'{where}: the name {name!r} becomes part of file names; expected '
-      'lower-case letters, digits and single underscores'
+      f'{where}: says nothing about {{model_name}}, got {bullet.text!r}'
     )
+  name = _name(match['name'], statement, where)
   return Trait(name, kind, statement, section=bullet.section, line=bullet.line)
+
+
+def _kind(text: str) -> str:
+  """Reads a type; `simple constraint` and `complex stance` say the same."""
+  kind = ' '.join(text.lower().split())
+  spelled = {'simple constraint': 'constraint', 'complex stance': 'stance'}
+  return spelled.get(kind, kind)
 
 
 def _normal(text: str) -> str:
@@ -231,7 +297,8 @@ def _check_different(traits: list[Trait], source: str) -> None:
       if same:
         raise TraitsError(
           f'{source}:{trait.line}: the {" and ".join(same)} of the trait in '
-          f'line {other.line} again: {trait.name!r}'
+          f'line {other.line} again: {trait.name!r}; each trait needs its own, '
+          'given as `- **name**: …`'
         )
 
 
