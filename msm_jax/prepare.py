@@ -3,6 +3,10 @@
   python -m msm_jax.prepare --input=docs.parquet --tokenizer=tokenizer \\
     --seq_len=2048 --out=prepared/docs
 
+An input may also be a directory of shards, such as a source of a corpus that
+data_gen wrote (`--input=corpus/documents`), or a quoted pattern. What the input
+says of each row (traits, genre, …) is kept, and `msm_jax.data.dose` counts it.
+
 Statistics go to stdout, progress to stderr. The directory appears whole or not
 at all.
 """
@@ -17,7 +21,10 @@ from msm_jax import data
 from msm_jax import tokenizers
 
 _INPUT = flags.DEFINE_list(
-  'input', None, 'Parquet or JSONL files, comma-separated.', required=True
+  'input',
+  None,
+  'Parquet or JSONL files, patterns or directories, comma-separated.',
+  required=True,
 )
 _KIND = flags.DEFINE_enum(
   'kind',

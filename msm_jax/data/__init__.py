@@ -10,6 +10,7 @@ from msm_jax.data.documents import detect_kind
 from msm_jax.data.documents import Document
 from msm_jax.data.documents import read_items
 from msm_jax.data.documents import SourceError
+from msm_jax.data.inputs import find_files
 from msm_jax.data.mixture import Mixture
 from msm_jax.data.mixture import RowOrigin
 from msm_jax.data.packing import pack
@@ -39,6 +40,7 @@ __all__ = [
   'SourceShares',
   'describe_source',
   'detect_kind',
+  'find_files',
   'load_config',
   'mixture_for_phase',
   'pack',

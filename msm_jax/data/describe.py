@@ -24,8 +24,12 @@ def describe_source(source: prepared.PreparedSource) -> str:
     ('splits', f'{info["splits"]:,}'),
     ('dropped', _dropped(info['dropped'], info['dropped_ids'])),
     ('shards', f'{len(info["shards"])}'),
-    ('fingerprint', source.fingerprint),
   ]
+  if masked := info.get('masked_prefixes'):
+    rows.append(('masked prefixes', f'{masked:,}'))
+  if source.provenance:
+    rows.append(('provenance', ', '.join(source.provenance)))
+  rows.append(('fingerprint', source.fingerprint))
   rows += [(f'  {k}', v) for k, v in info['fingerprints'].items()]
   width = max(len(name) for name, _ in rows)
   return '\n'.join(f'{name:{width}}  {value}' for name, value in rows)

@@ -1,8 +1,9 @@
 """Reads sources: Parquet or JSONL of documents or of conversations.
 
-A document row has `text`; a conversation row has `messages`, a list of
-`{'role': …, 'content': …}`. Both may have an `id`; other columns are left
-alone. Whatever cannot be trained on is an error that names file, row and id.
+A document row has `text`, and may have a `masked_prefix`; a conversation row
+has `messages`, a list of `{'role': …, 'content': …}`. Both may have an `id` and
+the columns of `provenance`; others are left alone. Whatever cannot be trained
+on is an error that names file, row and id.
 """
 
 from collections.abc import Iterator
@@ -17,11 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msm_jax import storage
+from msm_jax.data import provenance
+from msm_jax.data.inputs import find_files
+from msm_jax.data.inputs import SourceError
+from msm_jax.data.provenance import Provenance
 
 KINDS = ('documents', 'conversations')
 ROLES = ('system', 'user', 'assistant')
 
 _COLUMN = {'documents': 'text', 'conversations': 'messages'}
+_PREFIX = 'masked_prefix'
 _ROWS_PER_READ = 1024
 
 
@@ -34,12 +40,20 @@ class Document:
     text: Valid Unicode, not empty.
     file: Where it was read from.
     row: Index in that file, from 0; in JSONL, blank lines count.
+    masked_prefix: Characters (Unicode code points) at the start of `text` that
+      carry no loss, e.g. a document tag.
+    provenance: Those of `provenance.COLUMNS` that the row has; no part of the
+      content.
   """
 
   id: str
   text: str
   file: str
   row: int
+  masked_prefix: int = 0
+  provenance: Provenance = dataclasses.field(
+    default_factory=dict, compare=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,19 +65,19 @@ class Conversation:
     messages: Each `{'role': one of ROLES, 'content': text}`.
     file: Where it was read from.
     row: Index in that file, from 0; in JSONL, blank lines count.
+    provenance: As of a `Document`.
   """
 
   id: str
   messages: tuple[dict[str, str], ...]
   file: str
   row: int
+  provenance: Provenance = dataclasses.field(
+    default_factory=dict, compare=False
+  )
 
 
 Item: TypeAlias = Document | Conversation
-
-
-class SourceError(ValueError):
-  """A source holds something that cannot be trained on."""
 
 
 def detect_kind(paths: Sequence[str | os.PathLike[str]]) -> str:
@@ -73,7 +87,7 @@ def detect_kind(paths: Sequence[str | os.PathLike[str]]) -> str:
     SourceError: If a file is empty, has neither column or both, or if the
       files disagree.
   """
-  kinds = {os.fspath(p): _kind_of_file(os.fspath(p)) for p in paths}
+  kinds = {path: _kind_of_file(path) for path in find_files(paths)}
   if not kinds:
     raise SourceError('no input files given')
   if len(set(kinds.values())) > 1:
@@ -109,7 +123,7 @@ def _columns(path: str) -> set[str]:
 def count_rows(paths: Sequence[str | os.PathLike[str]]) -> int:
   """Counts rows without decoding them (lines, for JSONL)."""
   total = 0
-  for path in [os.fspath(p) for p in paths]:
+  for path in find_files(paths):
     with storage.open_file(path) as f:
       if _is_parquet(path):
         total += _open_parquet(path, f).metadata.num_rows
@@ -124,13 +138,14 @@ def read_items(
   """Yields the rows of all files in order, a stretch of rows in memory.
 
   Args:
-    paths: Parquet (`.parquet`) or JSONL files, local or `gs://…`.
+    paths: Parquet (`.parquet`) or JSONL files, or directories of them; see
+      `find_files`.
     kind: 'documents', 'conversations', or 'auto' to go by the columns.
 
   Raises:
     SourceError: Naming file, row and id of what cannot be trained on.
   """
-  files = [os.fspath(p) for p in paths]
+  files = find_files(paths)
   if kind == 'auto':
     kind = detect_kind(files)
   if kind not in KINDS:
@@ -166,7 +181,7 @@ def _open_parquet(path: str, file: Any) -> pq.ParquetFile:
 def _parquet_rows(path: str, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
   with storage.open_file(path) as f:
     table = _open_parquet(path, f)
-    wanted = ('id', _COLUMN[kind])
+    wanted = ('id', _COLUMN[kind], _PREFIX, *provenance.COLUMNS)
     columns = [c for c in wanted if c in table.schema_arrow.names]
     if _COLUMN[kind] not in columns:
       raise SourceError(
@@ -223,13 +238,30 @@ def _parse_row(
   given = raw.get('id')
   item_id = f'{prefix}:{row}' if given is None else str(given)
   where = f'{path}, row {row} (id {item_id!r})'
+  origin = provenance.of_row(raw)
+  for name, value in origin.items():
+    for text in value if isinstance(value, list) else [value]:
+      _checked_text(text, f'{where}: {name}')
   if kind == 'documents':
     text = _checked_text(raw.get('text'), f'{where}: text')
     if not text:
       raise SourceError(f'{where}: text is empty; remove the row')
-    return Document(item_id, text, path, row)
+    masked = _checked_prefix(raw.get(_PREFIX), len(text), where)
+    return Document(item_id, text, path, row, masked, origin)
+  _checked_prefix(raw.get(_PREFIX), 0, where)
   messages = _checked_messages(raw.get('messages'), where)
-  return Conversation(item_id, messages, path, row)
+  return Conversation(item_id, messages, path, row, origin)
+
+
+def _checked_prefix(value: Any, limit: int, where: str) -> int:
+  if value is None:
+    return 0
+  if type(value) is not int or not 0 <= value <= limit:
+    raise SourceError(
+      f'{where}: {_PREFIX} is {value!r}; expected an integer from 0 to '
+      f'{limit}, the number of characters of the text (0 for a conversation)'
+    )
+  return value
 
 
 def _checked_text(value: Any, where: str) -> str:

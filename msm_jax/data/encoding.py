@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import hashlib
+import itertools
 import os
 import pathlib
 import time
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from msm_jax import progress
 from msm_jax import storage
 from msm_jax import tokenizers
 from msm_jax.data import documents
+from msm_jax.data import provenance
 
 _ITEMS_PER_CHUNK = 512
 _DROPPED_IDS_KEPT = 20
@@ -40,17 +43,21 @@ class Encoded:
     tokens: File of int32 token ids.
     trained: File of uint8, 1 where the token is one to be predicted.
     index: One row per item, in order: id, file, row, tokens.
+    provenance: One row per item, in order: what the input says of it.
     digest: 16 hex digits of ids and contents, whatever the file format.
     dropped: Number of conversations that were too long.
     dropped_ids: The first of their ids.
+    masked: Number of documents with a masked prefix.
   """
 
   tokens: pathlib.Path
   trained: pathlib.Path
   index: pa.Table
+  provenance: pa.Table
   digest: str
   dropped: int
   dropped_ids: list[str]
+  masked: int
 
   @property
   def lengths(self) -> np.ndarray:
@@ -72,8 +79,8 @@ def encode_items(
   Args:
     inputs: Parquet or JSONL files.
     kind: 'documents' or 'conversations'.
-    tokenizer: Encodes documents as `<bos> text <eos>`, and conversations by its
-      chat template.
+    tokenizer: Encodes documents as `<bos> text <eos>`, a masked prefix and the
+      rest of the text each for itself, and conversations by its chat template.
     scratch: A directory.
     seq_len: A conversation of more pairs (token, next token) is too long.
     drop_long: Whether to leave those out rather than to raise.
@@ -82,9 +89,9 @@ def encode_items(
     SourceError: Naming file, row and id of what cannot be trained on.
   """
   digest = hashlib.sha256()
-  batches = []
+  batches, origins = [], []
   dropped: list[str] = []
-  total = 0
+  total = masked = 0
   with (
     open(scratch / 'tokens', 'wb') as tokens,
     open(scratch / 'trained', 'wb') as trained,
@@ -102,7 +109,9 @@ def encode_items(
         trained.write(mask.tobytes())
         kept.append((item, len(ids)))
         total += len(ids)
+        masked += _masked_prefix(item) > 0
       batches.append(_index_batch(kept))
+      origins.append(provenance.to_batch([i.provenance for i, _ in kept]))
       rate = total / max(1e-9, time.monotonic() - begin)
       bar.advance(len(chunk), f'{progress.human(rate)} tokens/s')
   if not total:
@@ -114,9 +123,11 @@ def encode_items(
     tokens=scratch / 'tokens',
     trained=scratch / 'trained',
     index=pa.Table.from_batches(batches, _INDEX),
+    provenance=provenance.to_table(origins),
     digest=digest.hexdigest()[:16],
     dropped=len(dropped),
     dropped_ids=dropped[:_DROPPED_IDS_KEPT],
+    masked=masked,
   )
 
 
@@ -135,12 +146,17 @@ def _encode_chunk(
   chunk: list[documents.Item], tokenizer: tokenizers.Tokenizer
 ) -> Iterator[tuple[documents.Item, np.ndarray, np.ndarray]]:
   """Yields each item, its token ids, and which of them are trained."""
-  plain = [item for item in chunk if isinstance(item, documents.Document)]
-  encoded = iter(tokenizer.encode_batch([d.text for d in plain]))
+  documents_only = [i for i in chunk if isinstance(i, documents.Document)]
+  parts = [_parts(d) for d in documents_only]
+  encoded = iter(tokenizer.encode_batch([p for ps in parts for p in ps]))
   for item in chunk:
     if isinstance(item, documents.Document):
-      ids = [tokenizer.bos_id, *next(encoded), tokenizer.eos_id]
+      first, *rest = [next(encoded) for _ in _parts(item)]
+      ids = [tokenizer.bos_id, *first, *itertools.chain(*rest)]
+      ids.append(tokenizer.eos_id)
       mask = np.ones(len(ids), np.uint8)
+      if rest:
+        mask[1 : 1 + len(first)] = 0
     else:
       chat = tokenizer.render_chat(item.messages)
       ids = chat.tokens
@@ -150,9 +166,22 @@ def _encode_chunk(
     yield item, np.array(ids, np.int32), mask
 
 
+def _masked_prefix(item: documents.Item) -> int:
+  return item.masked_prefix if isinstance(item, documents.Document) else 0
+
+
+def _parts(document: documents.Document) -> tuple[str, ...]:
+  """The text, cut where its masked prefix ends, so that no token spans it."""
+  end = document.masked_prefix
+  return (document.text[:end], document.text[end:]) if end else (document.text,)
+
+
 def _canonical_bytes(item: documents.Item) -> bytes:
   content = item.text if isinstance(item, documents.Document) else item.messages
-  return storage.canonical_json([item.id, content]).encode() + b'\n'
+  described: list[Any] = [item.id, content]
+  if prefix := _masked_prefix(item):
+    described.append(prefix)
+  return storage.canonical_json(described).encode() + b'\n'
 
 
 def _is_too_long(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import grain
 import numpy as np
@@ -37,11 +38,14 @@ class RowOrigin:
     source: Name of the source.
     sequence: Index of the packed sequence in the source.
     segments: (segment id, document id, piece) of each segment.
+    documents: What is known of the document of each segment; see
+      `PreparedSource.document`.
   """
 
   source: str
   sequence: int
   segments: list[tuple[int, str, int]]
+  documents: list[dict[str, Any]]
 
 
 class Mixture:
@@ -218,10 +222,30 @@ class Mixture:
     """Returns source, sequence and documents of each row."""
     return [
       RowOrigin(
-        self.names[source], sequence, self._sources[source].origins(sequence)
+        self.names[source],
+        sequence,
+        self._sources[source].origins(sequence),
+        self._sources[source].documents_of(sequence),
       )
       for source, sequence in self.rows(step)
     ]
+
+  def source(self, name: str) -> prepared.PreparedSource:
+    """Returns the source of that name."""
+    return self._sources[self.names.index(name)]
+
+  def taken(self, name: str) -> np.ndarray:
+    """Returns [N] int64, how often the phase takes each sequence of a source.
+
+    Sums to the rows that the source gets in steps 0 … `n_batches` − 1.
+    """
+    index = self.names.index(name)
+    size = len(self._sources[index])
+    epochs, rest = divmod(self._drawn()[name], size)
+    times = np.full(size, epochs, np.int64)
+    order = self._order[index]
+    times[[order[epochs * size + i] for i in range(rest)]] += 1
+    return times
 
   def counts(self, step: int) -> dict[str, tuple[int, int]]:
     """Returns (tokens, loss tokens) of each source in `batch(step)`."""
@@ -238,24 +262,18 @@ class Mixture:
   @functools.cached_property
   def _report(self) -> MixtureReport:
     shares = []
-    drawn = self._drawn()
-    for index, name in enumerate(self.names):
-      n, counts = drawn[name], self._sources[index].counts
-      epochs, rest = divmod(n, len(counts))
-      totals = epochs * counts.sum(axis=0, dtype=np.int64)
-      if rest:
-        begun = [
-          self._order[index][epochs * len(counts) + i] for i in range(rest)
-        ]
-        totals = totals + counts[begun].sum(axis=0, dtype=np.int64)
+    for name, source in zip(self.names, self._sources, strict=True):
+      taken = self.taken(name)
+      tokens, loss_tokens = (taken @ source.counts.astype(np.int64)).tolist()
+      sequences = int(taken.sum())
       shares.append(
         SourceShares(
           name=name,
           requested=self.weights[name],
-          sequences=n,
-          tokens=int(totals[0]),
-          loss_tokens=int(totals[1]),
-          epochs=n / len(counts),
+          sequences=sequences,
+          tokens=tokens,
+          loss_tokens=loss_tokens,
+          epochs=sequences / len(source),
         )
       )
     return MixtureReport(self.weight_by, tuple(shares))

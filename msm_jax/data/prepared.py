@@ -28,6 +28,8 @@ class PreparedSource:
     tokenizer_fingerprint: Of the tokenizer that it was prepared with.
     seq_len: L, the length of every sequence.
     counts: [N, 2] int32, tokens and loss tokens of each sequence.
+    provenance: Names of the columns that its documents kept from their input,
+      of `provenance.COLUMNS`.
   """
 
   def __init__(self, path: str, manifest: storage.Manifest):
@@ -37,6 +39,7 @@ class PreparedSource:
     self.fingerprint: str = self.info['fingerprint']
     self.tokenizer_fingerprint: str = self.info['fingerprints']['tokenizer']
     self.seq_len: int = self.info['seq_len']
+    self.provenance: tuple[str, ...] = tuple(self.info.get('provenance', ()))
     self.counts: np.ndarray = np.load(os.path.join(path, COUNTS_NAME))
     self._records = array_record_data_source.ArrayRecordDataSource(
       [os.path.join(path, s['name']) for s in self.info['shards']]
@@ -87,15 +90,21 @@ class PreparedSource:
       for segment, (document, piece) in enumerate(segments, 1)
     ]
 
+  def documents_of(self, index: int) -> list[dict[str, Any]]:
+    """Returns the document of each segment of a sequence; see `document`."""
+    segments = self.record(index).segments.tolist()
+    return [self.document(document) for document, _ in segments]
+
   def document(self, index: int) -> dict[str, Any]:
-    """Returns id, file, row, tokens and pieces of one document."""
-    row = self._documents.slice(index, 1).to_pylist()
+    """Returns id, file, row, tokens, pieces and provenance of a document."""
+    row = self.documents.slice(index, 1).to_pylist()
     if not row:
       raise IndexError(f'{self.path}: has no document {index}')
     return row[0]
 
   @functools.cached_property
-  def _documents(self) -> pa.Table:
+  def documents(self) -> pa.Table:
+    """One row per document; see `document`."""
     return pq.read_table(os.path.join(self.path, DOCUMENTS_NAME))
 
 

@@ -40,7 +40,8 @@ def prepare_source(
   """Prepares one source; publishes all of it or nothing.
 
   Args:
-    inputs: Parquet or JSONL files, all of documents or all of conversations.
+    inputs: Parquet or JSONL files, patterns or directories, all of documents
+      or all of conversations.
     tokenizer: Encodes documents as `<bos> text <eos>`, and conversations by its
       chat template.
     out: The directory to publish.
@@ -69,6 +70,7 @@ def prepare_source(
       f'seq_len: {seq_len} and shards: {shards}; expected seq_len ≥ 1 and '
       'shards ≥ 0'
     )
+  inputs = documents.find_files(inputs)
   if kind == 'auto':
     kind = documents.detect_kind(inputs)
   packer = {
@@ -99,7 +101,7 @@ def prepare_source(
     np.save(publication.dir / prepared.COUNTS_NAME, written.counts)
     _write_documents(publication.dir, encoded, packed)
     publication.info.update(
-      inputs=[os.path.basename(os.fspath(p)) for p in inputs],
+      inputs=[os.path.basename(p) for p in inputs],
       **_describe(packer, tokenizer, encoded, packed, written),
     )
   return prepared.PreparedSource.open(out)
@@ -110,6 +112,8 @@ def _write_documents(
 ) -> None:
   pieces = np.bincount(packed.document, minlength=len(encoded.index))
   table = encoded.index.append_column('pieces', pa.array(pieces, pa.int32()))
+  for name in encoded.provenance.column_names:
+    table = table.append_column(name, encoded.provenance[name])
   pq.write_table(table, directory / prepared.DOCUMENTS_NAME)
 
 
@@ -129,7 +133,13 @@ def _describe(
     'sequences': written.digest,
   }
   tokens, loss_tokens = written.counts.sum(axis=0, dtype=np.int64).tolist()
+  # Of what few sources have; others' manifests stay as they were.
+  rare = {
+    'masked_prefixes': encoded.masked,
+    'provenance': encoded.provenance.column_names,
+  }
   return {
+    **{key: value for key, value in rare.items() if value},
     'source_kind': packer['kind'],
     'seq_len': packed.seq_len,
     'vocab_size': tokenizer.vocab_size,

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from msm_jax import tokenizers
+from msm_jax.data import exposure
 from msm_jax.data import mixture as mixture_lib
 
 UNDERLINE = ('\x1b[4m', '\x1b[24m')
@@ -61,7 +62,9 @@ def describe_row(
     f'{len(origin.segments)} documents, {used} tokens, '
     f'{loss_tokens} loss tokens, {len(row["tokens"]) - used} padding'
   )
-  for segment, document, piece in origin.segments:
+  for (segment, document, piece), known in zip(
+    origin.segments, origin.documents, strict=True
+  ):
     at = row['segment_ids'] == segment
     text = decode_segment(
       tokenizer,
@@ -71,4 +74,11 @@ def describe_row(
       marks,
     )
     part = f', piece {piece}' if piece else ''
-    yield f'[{segment}] {document}{part} ({int(at.sum())} tokens)\n{text}'
+    names = exposure.trait_names(known)
+    about = ', '.join(
+      exposure.with_name(t, names) for t in known.get('trait_ids') or []
+    )
+    yield (
+      f'[{segment}] {document}{part} ({int(at.sum())} tokens)'
+      f'{f" about {about}" if about else ""}\n{text}'
+    )
