@@ -5,6 +5,8 @@ import pathlib
 from byte_tokenizer import ByteTokenizer
 import numpy as np
 from prepared_sources import prepare
+from prepared_sources import write_chats
+from prepared_sources import write_documents
 from prepared_sources import write_jsonl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -216,3 +218,12 @@ def test_a_conversation_has_no_masked_prefix(tmp_path):
   path = write_parquet(tmp_path / 'a.parquet', [{**row, 'masked_prefix': 2}])
   with pytest.raises(data.SourceError, match='masked_prefix is 2'):
     list(data.read_items([path]))
+
+
+def test_sources_without_the_column_are_what_they_were_before_it(tmp_path):
+  """Fingerprints of data, packer and records, from before it existed."""
+  lengths = [1 + 7 * i % 150 + (i % 5) for i in range(1, 120)]
+  docs = write_documents(tmp_path / 'a.jsonl', lengths)
+  chats = write_chats(tmp_path / 'c.jsonl', 40)
+  assert prepare(tmp_path, 'a', docs).fingerprint == 'e3621f6e333324d2'
+  assert prepare(tmp_path, 'c', chats).fingerprint == '16d43a9a0c274a14'
