@@ -4,8 +4,8 @@
     python -m launch.local --config=configs/quickstart.py:seeds=4 \\
       --workdir=runs/seeds4                                  # four paired seeds
 
-Cost: 6.2M tokens of training a seed with 0.60M parameters: minutes a seed on two
-CPU cores. Expect half the contrast between the two MSM arms at about +6 in mean
+Cost: 6.2M tokens of training a seed with 0.60M parameters: minutes on two CPU
+cores. Expect half the contrast between the two MSM arms at about +6 in mean
 log-odds, both MSM arms near 0 or 1 in agreement whatever the seed's prior, and
 no tax; README.md has the table of four seeds.
 
