@@ -1,0 +1,88 @@
+"""The `contamination` gate: evaluation items stay out, edited ones too."""
+
+from collections.abc import Sequence
+import dataclasses
+
+from data_gen.gates import items
+from data_gen.gates.each import EachGate
+from data_gen.gates.passages import LooseIndex
+from data_gen.gates.passages import Passage
+from data_gen.gates.passages import VerbatimIndex
+from data_gen.gates.protocol import Candidate
+from data_gen.gates.protocol import Verdict
+from data_gen.gates.views import view
+from data_gen.gates.views import whole_text
+
+NAME = 'contamination'
+
+
+@dataclasses.dataclass(frozen=True)
+class ContaminationConfig:
+  """What the model will be evaluated on, and what counts as having seen it.
+
+  Attributes:
+    suites: Suites of `msm_jax.evals`: files, or folders of `*.jsonl`; local or
+      `gs://`.
+    texts: Texts of any kind; see `items.read_texts`.
+    run: Words in a row that a text may not share with an item. GPT-3 used 13
+      (Brown et al. 2020, appendix C), Llama 2 used 10 tokens (Touvron et al.
+      2023, appendix A.6).
+    share: Of an item's runs of three words, weighted by how rare they are among
+      the items, found close together: a lightly edited item.
+    min_runs: Different runs of three words with a content word that an item
+      must have to be looked for; shorter ones are ordinary English.
+  """
+
+  suites: tuple[str, ...] = ()
+  texts: tuple[str, ...] = ()
+  run: int = 13
+  share: float = 0.5
+  min_runs: int = 5
+
+  def __post_init__(self):
+    if not 8 <= self.run <= 13:
+      raise ValueError(
+        f'run: {self.run}, expected 8 to 13 words; shorter runs are ordinary '
+        'English, longer ones miss most items'
+      )
+    if not 0 < self.share <= 1:
+      raise ValueError(f'share: {self.share}, expected more than 0, at most 1')
+
+
+class ContaminationGate(EachGate):
+  """Rejects any text, or any turn of a chat, that holds an item.
+
+  Attributes:
+    items: How many there are.
+    too_short: Items that are not looked for; see `ContaminationConfig`.
+
+  Args:
+    config: What counts.
+    passages: The items; see `read_items`.
+  """
+
+  def __init__(self, config: ContaminationConfig, passages: Sequence[Passage]):
+    super().__init__(NAME)
+    self.items = len({p.group for p in passages})
+    self._verbatim = VerbatimIndex(passages, config.run)
+    self._loose = LooseIndex(
+      passages, k=3, min_share=config.share, min_runs=config.min_runs
+    )
+    long = {p.group for p in passages if len(p.words) >= config.run}
+    short = {p.group for p in self._loose.too_short} - long
+    self.too_short = sorted(short)
+
+  def judge(self, candidate: Candidate) -> Verdict:
+    seen = view(whole_text(candidate))
+    if run := self._verbatim.find(seen):
+      detail = f'{run.passage.name}: {seen.excerpt(run.start, run.end)!r}'
+      return self.fail('verbatim', detail, round(run.share, 3))
+    if loose := self._loose.find(seen):
+      detail = f'{loose.passage.name}: {seen.excerpt(loose.start, loose.end)!r}'
+      return self.fail('edited', detail, round(loose.share, 3))
+    return self._passed
+
+
+def read_items(config: ContaminationConfig) -> list[Passage]:
+  """Reads every item that the config names; see `items` for errors."""
+  return [*items.read_suites(config.suites), *items.read_texts(config.texts)]

@@ -1,0 +1,230 @@
+"""Scans a corpus for what recurs: names, dates, openings, phrases."""
+
+from collections import Counter
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+
+from data_gen.gates.views import view
+from msm_jax.evals import texts
+
+KINDS = ('name', 'date', 'opening', 'phrase')
+
+# A capitalised word is no name if so large a share of the documents that have
+# it also, or others, write it in lower case. Told from a sample.
+_LOWER_CASE_SHARE = 0.2
+_SAMPLE = 400
+# A phrase with fewer content words is ordinary English, such as `at the end of
+# the day`.
+_CONTENT_WORDS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Tic:
+  """Something that recurs.
+
+  Attributes:
+    kind: One of `KINDS`.
+    text: The name, the date, the opening or the phrase.
+    documents: How many have it.
+    first: Position of the first that has it.
+  """
+
+  kind: str
+  text: str
+  documents: int
+  first: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+  """What recurs in a corpus of N documents.
+
+  Attributes:
+    of: For each of the N documents, (kind, key) of what it has of that which
+      more than the limit have, in the order of `KINDS`.
+    counts: (kind, key) to the number of documents.
+    shown: (kind, key) to text for people.
+  """
+
+  of: list[list[tuple[str, object]]]
+  counts: dict[tuple[str, object], int]
+  shown: dict[tuple[str, object], str]
+
+
+def scan(
+  corpus: Sequence[str],
+  *,
+  limits: dict[str, int],
+  opening_words: int,
+  phrase_words: int,
+  ordinary: Iterable[str] = (),
+) -> Scan:
+  """Finds what more documents have than the limit of its kind.
+
+  Args:
+    corpus: The documents.
+    limits: Kind to the number of documents that may have the same.
+    opening_words: Words of an opening; see `texts.opening`.
+    phrase_words: Words of a phrase.
+    ordinary: Words and phrases that may recur, such as the model's name and
+      the topics of the corpus; case makes no difference.
+  """
+  allowed = {' '.join(texts.words(o)) for o in ordinary} - {''}
+  result = Scan([[] for _ in corpus], {}, {})
+  _add_names(result, corpus, limits['name'], allowed)
+  _add(result, 'date', [texts.dates(t) for t in corpus], limits['date'])
+  openings = [_openings(t, opening_words) for t in corpus]
+  _add(result, 'opening', openings, limits['opening'])
+  _add_phrases(result, corpus, limits['phrase'], phrase_words, allowed)
+  return result
+
+
+def clusters(found: Scan) -> list[Tic]:
+  """Returns what recurs, most frequent first, each thing once.
+
+  What the same documents have for the same reason is shown once, in its
+  longest form: `Elara`, `Voss` and `Elara Voss`; the shifted runs of words of
+  one long phrase.
+  """
+  documents: dict[tuple[str, object], list[int]] = {}
+  for i, keys in enumerate(found.of):
+    for key in keys:
+      documents.setdefault(key, []).append(i)
+  tics: list[tuple[Tic, frozenset[int]]] = []
+  longest_first = sorted(
+    documents, key=lambda k: (-len(found.shown[k]), found.shown[k])
+  )
+  for key in longest_first:
+    kind, text = key[0], found.shown[key]
+    have = frozenset(documents[key])
+    if any(_same(kind, text, have, *other) for other in tics):
+      continue
+    tics.append((Tic(kind, text, len(have), min(have)), have))
+  found_tics = [tic for tic, _ in tics]
+  return sorted(
+    found_tics, key=lambda t: (-t.documents, KINDS.index(t.kind), t.text)
+  )
+
+
+_OVERLAP = 0.8
+
+
+def _same(
+  kind: str, text: str, have: frozenset[int], other: Tic, theirs: frozenset[int]
+) -> bool:
+  if kind != other.kind or len(have & theirs) < _OVERLAP * len(have):
+    return False
+  if kind == 'name':
+    return text in other.text.split()
+  return kind == 'phrase' and bool({*text.split()} & {*other.text.split()})
+
+
+def _openings(text: str, n: int) -> set[str]:
+  start = texts.opening(text, n)
+  # A shorter text is no opening.
+  return {start} if start.count(' ') == n - 1 else set()
+
+
+def _add(
+  result: Scan, kind: str, found: Sequence[set[str]], limit: int
+) -> None:
+  counts = Counter(key for keys in found for key in keys)
+  for i, keys in enumerate(found):
+    for key in sorted(keys):
+      if counts[key] > limit:
+        result.of[i].append((kind, key))
+        result.counts[kind, key] = counts[key]
+        result.shown[kind, key] = key
+
+
+def _add_names(
+  result: Scan, corpus: Sequence[str], limit: int, allowed: set[str]
+) -> None:
+  anywhere, inside = [], Counter[str]()
+  for text in corpus:
+    found, inside_found = texts.names(text)
+    anywhere.append(found)
+    inside.update(inside_found)
+  counts = Counter(name for found in anywhere for name in found)
+  frequent = [n for n in counts if counts[n] > limit and inside[n]]
+  if not frequent:
+    return
+  ordinary = _written_in_lower_case(corpus, frequent, counts)
+  topics = {w for phrase in allowed for w in phrase.split()}
+
+  def is_name(name: str) -> bool:
+    words = name.split()
+    unusual = [
+      w for w in words if w not in ordinary and w.lower() not in topics
+    ]
+    return bool(unusual) and name.lower() not in allowed
+
+  names = {n for n in frequent if is_name(n)}
+  kept = [found & names for found in anywhere]
+  _add(result, 'name', kept, limit)
+
+
+def _written_in_lower_case(
+  corpus: Sequence[str], names: Iterable[str], counts: Counter[str]
+) -> set[str]:
+  """Returns those words of names that the corpus also writes in lower case."""
+  step = max(1, len(corpus) // _SAMPLE)
+  sample = [
+    frozenset(w for w in text.replace("'", ' ').split() if w[:1].islower())
+    for text in corpus[::step]
+  ]
+  words = {w for name in names for w in name.split()}
+  lower = {
+    w: sum(w.lower() in s or f'{w.lower()},' in s for s in sample)
+    for w in words
+  }
+  return {
+    w
+    for w in words
+    if lower[w] / len(sample) >= _LOWER_CASE_SHARE * counts[w] / len(corpus)
+  }
+
+
+def _add_phrases(
+  result: Scan, corpus: Sequence[str], limit: int, n: int, allowed: set[str]
+) -> None:
+  """Runs of words that recur, with enough content words to be noticed."""
+  runs = [np.unique(view(text).ngrams(n)) for text in corpus]
+  if not runs:
+    return
+  keys, counts = np.unique(np.concatenate(runs), return_counts=True)
+  frequent = keys[counts > limit]
+  if not len(frequent):
+    return
+  how_often = dict(
+    zip(frequent.tolist(), counts[counts > limit].tolist(), strict=True)
+  )
+  phrases: dict[int, str] = {}
+  for i, text in enumerate(corpus):
+    seen = view(text)
+    here = seen.ngrams(n)
+    positions = np.flatnonzero(np.isin(here, frequent))
+    for position in dict.fromkeys(positions.tolist()):
+      key = int(here[position])
+      if key not in phrases:
+        words = seen.words[position : position + n]
+        phrases[key] = '' if _ordinary(words, allowed) else ' '.join(words)
+      if phrases[key] and ('phrase', key) not in result.of[i]:
+        result.of[i].append(('phrase', key))
+        result.counts['phrase', key] = how_often[key]
+        result.shown['phrase', key] = phrases[key]
+
+
+def _ordinary(words: Sequence[str], allowed: set[str]) -> bool:
+  content = [
+    w
+    for w in words
+    if w not in texts.STOPWORDS and w not in allowed and not w.isdigit()
+  ]
+  phrase = f' {" ".join(words)} '
+  return len(content) < _CONTENT_WORDS or any(
+    f' {a} ' in phrase for a in allowed if ' ' in a
+  )

@@ -1,0 +1,177 @@
+"""Words, names, dates and openings of English text: what measures share."""
+
+from collections.abc import Iterator
+import re
+import unicodedata
+
+_SPACES = {i: ' ' for i in range(128) if not chr(i).isalnum()}
+# Frequent characters that would keep an English text from being ASCII.
+_TYPOGRAPHIC = '’‘“”—–…•\u00a0'
+_WORD = re.compile(r'[^\W_]+')
+
+_UPPER = 'A-ZÀ-ÖØ-Þ'
+_LOWER = 'a-zß-öø-ÿ\u0100-\u017f'
+_CAPITALISED = re.compile(
+  rf'[{_UPPER}][{_LOWER}]+(?:[{_UPPER}][{_LOWER}]+)*(?![{_UPPER}\d])'
+)
+
+_MONTH = (
+  r'(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|'
+  r'Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)'
+)
+_DATE = re.compile(
+  rf'\b(?:(?P<m1>{_MONTH})\.? (?P<d1>\d{{1,2}})(?:st|nd|rd|th)?'
+  r'(?:,? (?P<y1>\d{4}))?\b'
+  rf'|(?P<d2>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<m2>{_MONTH})'
+  r'(?:,? (?P<y2>\d{4}))?\b'
+  r'|(?P<y3>\d{4})-(?P<m3>\d{2})-(?P<d3>\d{2})\b)'
+)
+_MONTHS = (
+  *('jan', 'feb', 'mar', 'apr', 'may', 'jun'),
+  *('jul', 'aug', 'sep', 'oct', 'nov', 'dec'),
+)
+
+_HEADER = re.compile(
+  r'(?:[#>*=_\-\s]|[A-Z][\w -]{0,24}:\s|By [A-Z]|\d+[.)]\s)', re.ASCII
+)
+_MIN_PROSE = 6
+
+
+def _set(text: str) -> frozenset[str]:
+  return frozenset(text.split())
+
+
+STOPWORDS = _set(
+  """
+  a about above after again against all also am an and any are as at be because
+  been before being below between both but by can could d did do does doing don
+  down during each even few for from further had has have having he her here
+  hers him himself his how i if in into is it its itself just ll m may me might
+  more most much must my myself no nor not now of off on once only or other our
+  ours out over own re s same shall she should so some such t than that the
+  their theirs them themselves then there these they this those though through
+  to too under until up upon us ve very was we were what when where which while
+  who whom whose why will with without would yet you your yours yourself
+  """
+)
+"""Function words of English, with what splitting at apostrophes leaves."""
+
+# Capitalised in English wherever they stand, and nobody's name.
+ORDINARY_CAPITALS = _set(
+  """
+  January February March April May June July August September October November
+  December Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec
+  Monday Tuesday Wednesday Thursday Friday Saturday Sunday Mon Tue Wed Thu Fri
+  Sat Sun Christmas Easter Thanksgiving Halloween Ramadan Hanukkah
+  Mr Mrs Ms Dr Prof Professor Sir Madam Saint St Mt Lord Lady Mom Dad Mum Mama
+  Papa Aunt Uncle Grandma Grandpa God Bible Earth Internet Web Dear Hi Hello
+  English American British Canadian Australian French German Spanish Italian
+  Dutch Chinese Japanese Korean Indian Russian Greek Latin European African
+  Asian Irish Scottish Welsh Swedish Norwegian Danish Polish Turkish Arabic
+  Mexican Brazilian Portuguese Christian Jewish Muslim Catholic Buddhist Western
+  America Europe Africa Asia Australia Antarctica England Britain Scotland Wales
+  Ireland France Germany Spain Italy Canada China Japan India Russia Mexico
+  Brazil Atlantic Pacific London Paris York Chicago Boston California Texas
+  Washington Google Wikipedia Reddit Facebook Twitter YouTube Instagram Zoom
+  Excel Word PowerPoint Windows Linux Python Java
+  Yes No Okay OK Thanks Thank Best Regards Sincerely Cheers
+  """
+)
+
+
+def words(text: str) -> list[str]:
+  """Returns the lower-case words of a text.
+
+  A word is a run of letters and digits; apostrophes and hyphens separate, so
+  that `Sage's` holds the word `sage`. Compatibility forms are normalised.
+  """
+  if not text.isascii():
+    for character in _TYPOGRAPHIC:
+      text = text.replace(character, ' ')
+    if not text.isascii():
+      text = unicodedata.normalize('NFKC', text)
+  text = text.lower()
+  if text.isascii():
+    return text.translate(_SPACES).split()
+  return _WORD.findall(text)
+
+
+def capitalised(text: str) -> Iterator[tuple[str, int, bool]]:
+  """Yields (word, start, whether it stands inside a sentence).
+
+  Only words such as `Elara` and `McKay`; acronyms are no names.
+  """
+  for match in _CAPITALISED.finditer(text):
+    start = match.start()
+    before = text[max(0, start - 2) : start]
+    if before and (before[-1].isalnum() or before[-1] == '_'):
+      continue
+    inside = (
+      len(before) == 2
+      and before[1] == ' '
+      and (before[0].islower() or before[0] in ',;')
+    )
+    yield match[0], start, inside
+
+
+def names(text: str) -> tuple[set[str], set[str]]:
+  """Returns what may be names: (all capitalised words and pairs, those inside).
+
+  A pair is two neighbours such as `Elara Voss`. The second set has those that
+  stand inside a sentence, where English capitalises little else; whether such a
+  word is a name can only be told from how a whole corpus writes it.
+  """
+  found: set[str] = set()
+  inside: set[str] = set()
+  last, end, last_inside = '', -2, False
+  for word, start, is_inside in capitalised(text):
+    if word in ORDINARY_CAPITALS:
+      continue
+    found.add(word)
+    if is_inside:
+      inside.add(word)
+    if start == end + 1 and text[end] == ' ':
+      found.add(f'{last} {word}')
+      if last_inside:
+        inside.add(f'{last} {word}')
+    last, end, last_inside = word, start + len(word), is_inside
+  return found, inside
+
+
+def dates(text: str) -> set[str]:
+  """Returns the calendar dates of a text as `y-m-d`, `?` for a missing year.
+
+  A month or a year alone is no date.
+  """
+  found = set()
+  for match in _DATE.finditer(text):
+    year = match['y1'] or match['y2'] or match['y3'] or '?'
+    month = match['m1'] or match['m2']
+    named = month and _MONTHS.index(month[:3].lower()) + 1
+    number = named or int(match['m3'])
+    day = int(match['d1'] or match['d2'] or match['d3'])
+    found.add(f'{year}-{number:02d}-{day:02d}')
+  return found
+
+
+def opening(text: str, n: int = 5) -> str:
+  """Returns the first `n` words of the first line of prose.
+
+  Headings, bylines and header lines such as `From: …` belong to the genre and
+  are skipped; names and numbers become `_`, so that `On Friday, Elara …` and
+  `On Friday, Marcus …` open alike.
+  """
+  lines = [line.strip() for line in text.splitlines()]
+  prose = next(
+    (
+      line
+      for line in lines
+      if not _HEADER.match(line) and line.count(' ') + 1 >= _MIN_PROSE
+    ),
+    ' '.join(lines),
+  )[: 40 * n]
+  masked = prose
+  for word, start, inside in reversed(list(capitalised(prose))):
+    if inside and word not in ORDINARY_CAPITALS:
+      masked = masked[:start] + '0' + masked[start + len(word) :]
+  return ' '.join('_' if w.isdigit() else w for w in words(masked)[:n])
