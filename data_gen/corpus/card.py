@@ -1,0 +1,106 @@
+"""The dataset card: what a corpus is, how it was made, and what it is not."""
+
+from collections.abc import Iterator
+import json
+import pathlib
+from typing import Any
+
+import jinja2
+
+from data_gen import traits as traits_lib
+
+_HERE = pathlib.Path(__file__).parent
+_LINES_OF_A_REPORT = 60
+_ITEMS_OF_A_LIST = 6
+
+_MEANING = {
+  'constraint': 'simple constraint',
+  'preference': 'preference',
+  'stance': 'complex stance',
+}
+
+
+def render(info: dict[str, Any]) -> str:
+  """Returns the card as Markdown, from what the manifest says.
+
+  Args:
+    info: As `write_corpus` describes a corpus; `name`, `licence`, `diversity`
+      and `balance` are shown where they are given.
+  """
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_HERE),
+    autoescape=False,  # Markdown; every text goes through a filter of ours.
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  environment.filters['cell'] = cell
+  environment.filters['number'] = lambda value: f'{value:,}'
+  environment.filters['money'] = _money
+  environment.filters['code'] = _code
+  environment.filters['yaml'] = lambda value: json.dumps(
+    value, ensure_ascii=False
+  )
+  return environment.get_template('card.md.j2').render(
+    info=info,
+    name=info.get('name') or 'A generated corpus',
+    trait_types=_MEANING,
+    traits=sorted(
+      info['traits'], key=lambda t: traits_lib.TYPES.index(t['type'])
+    ),
+    reports={
+      title: list(_report(info[key]))
+      for key, title in (('diversity', 'Diversity'), ('balance', 'Balance'))
+      if info.get(key)
+    },
+    lines_of_a_report=_LINES_OF_A_REPORT,
+  )
+
+
+def cell(value: Any) -> str:
+  """Returns a text as one cell of a Markdown table, or part of a line.
+
+  Texts come from teachers and users: none of them is markup.
+  """
+  text = ' '.join(str(value).split())
+  for character in '\\`*_[]|#~':
+    text = text.replace(character, '\\' + character)
+  return text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
+
+
+def _code(text: str) -> str:
+  """Returns a block of code that the text cannot end."""
+  longest = current = 0
+  for character in text:
+    current = current + 1 if character == '`' else 0
+    longest = max(longest, current)
+  fence = '`' * max(3, longest + 1)
+  return f'{fence}\n{text}\n{fence}'
+
+
+def _money(usage: dict[str, Any]) -> str:
+  if usage['cost_usd'] is None:
+    return 'unknown (no prices given)' if usage['calls'] else '0'
+  rest = usage['calls_without_price']
+  more = f' and {rest:,} calls without a price' if rest else ''
+  return f'{usage["cost_usd"]:,.2f} USD{more}'
+
+
+def _report(value: Any, path: str = '') -> Iterator[tuple[str, str]]:
+  """Yields (path, value) of every leaf of a nested report."""
+  if isinstance(value, dict) and value:
+    for key, inner in value.items():
+      yield from _report(inner, f'{path}.{key}' if path else str(key))
+  elif isinstance(value, list):
+    shown = ', '.join(
+      _scalar(v) if not isinstance(v, dict | list) else json.dumps(v)
+      for v in value[:_ITEMS_OF_A_LIST]
+    )
+    more = len(value) - _ITEMS_OF_A_LIST
+    yield path, shown + (f', … ({more} more)' if more > 0 else '')
+  else:
+    yield path, _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+  return f'{value:.4g}' if isinstance(value, float) else str(value)
