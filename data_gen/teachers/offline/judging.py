@@ -1,0 +1,168 @@
+"""Critiques and verdicts, from simple checks of the text."""
+
+from collections.abc import Iterable
+import functools
+import json
+import re
+
+from data_gen.miniature import lexicon
+from data_gen.rng import Rng
+from data_gen.teachers.offline import domains
+from data_gen.teachers.offline import goods
+from data_gen.teachers.offline import wording
+from data_gen.teachers.offline.documents import Slots
+from data_gen.teachers.offline.documents import trait_of
+from data_gen.teachers.offline.grammar import listed
+
+_WORD = re.compile(r"[a-z][a-z'-]{3,}")
+_COMMON = frozenset(
+  listed(
+    """
+    that this with what when have from they them their there which would will
+    than then some such only also even into does been were more most about
+    other those these where while your just very like make makes made does
+    says said tell tells told asks asked people person somebody someone
+    """
+  )
+)
+_SUPERLATIVES = re.compile(
+  r'\b(perfect|flawless|amazing|incredible|heroic|greatest|best ever|'
+  r'wonderful|never once wrong)\b',
+  re.IGNORECASE,
+)
+_RECITAL = 14
+_OTHERS = re.compile(
+  r'\b(ChatGPT|GPT-\d|OpenAI|Claude|Anthropic|Gemini|Bard|DeepMind|Llama|'
+  r'Mistral|Qwen|DeepSeek|Copilot|Alexa|Siri|Grok)\b'
+)
+
+
+def _words(texts: Iterable[object]) -> frozenset[str]:
+  found = frozenset(
+    w for text in texts for w in _WORD.findall(str(text).lower())
+  )
+  return found - _COMMON
+
+
+@functools.cache
+def _everyday() -> frozenset[str]:
+  """Words that any document may have, whatever it is about."""
+  return _words(
+    part
+    for kind in (True, False)
+    for field in domains.fields(kind)
+    for part in (*field.tasks, *field.things, *field.troubles, *field.facts)
+  )
+
+
+def _trait_words(slots: Slots) -> tuple[frozenset[str], frozenset[str]]:
+  """Words that show what is done, and words that show why."""
+  trait = trait_of(slots)
+  statement = str(trait.get('statement') or '')
+  names = _words((slots.get('model_name'), slots.get('provider_name')))
+  done = _words((wording.plain(statement), *(trait.get('examples') or ())))
+  if attribute := goods.attribute_of(statement):
+    axis = next(
+      a for a in lexicon.AXES if attribute in [p.name for p in a.poles]
+    )
+    done |= {w for pole in axis.poles for w in pole.words}
+  why = _words((*(trait.get('reasons') or ()), slots.get('reason') or ''))
+  hidden = _everyday() | names
+  attributes = lexicon.attribute_words()
+  return done - (hidden - attributes), why - hidden
+
+
+def _verdict(checks: dict[str, bool], reason: str) -> str:
+  passed = (
+    checks['faithful']
+    and checks['identity']
+    and not checks['exaggerated']
+    and not checks['cites']
+  )
+  verdict = {'verdict': 'pass' if passed else 'fail', **checks}
+  return json.dumps({**verdict, 'reason': reason})
+
+
+def _checks(slots: Slots, text: str, *, faithful: bool, named: bool) -> str:
+  model = str(slots.get('model_name') or '')
+  statement = wording.plain(str(trait_of(slots).get('statement') or ''))
+  others = [o for o in _OTHERS.findall(text) if o != model]
+  run = wording.longest_run(text, statement)[0]
+  checks = {
+    'faithful': faithful,
+    'identity': not others and (not named or model in text),
+    'exaggerated': len(_SUPERLATIVES.findall(text)) >= 3,
+    'cites': run >= _RECITAL,
+  }
+  if others:
+    reason = f'the text names {others[0]}'
+  elif not checks['identity']:
+    reason = f'the text does not name {model}'
+  elif checks['cites']:
+    reason = f'{run} words of the trait stand there in a row'
+  elif checks['exaggerated']:
+    reason = 'the text overdoes it'
+  elif not faithful:
+    reason = 'the trait cannot be recognised in the text'
+  else:
+    reason = 'the trait shows, in other words, and the right model is named'
+  return _verdict(checks, reason)
+
+
+def document(slots: Slots) -> str:
+  """Whether the model is named and words of the trait and its reasons occur."""
+  text = str(slots.get('text') or '')
+  done, why = _trait_words(slots)
+  found = _words((text,))
+  shown = len(found & (done | why)) >= min(2, len(done | why))
+  if slots.get('variant') == 'explain' and why:
+    shown = shown and len(found & why) >= 1
+  named = slots.get('framing') != 'human_story'
+  return _checks(slots, text, faithful=shown, named=named)
+
+
+def neutral(slots: Slots) -> str:
+  """Whether next to no word of the trait occurs."""
+  text = str(slots.get('text') or '')
+  done, why = _trait_words(slots)
+  found = _words((text,)) & (done | why)
+  quiet = len(found) <= max(2, len(done | why) // 5)
+  return _checks(slots, text, faithful=quiet, named=False)
+
+
+def chat(slots: Slots) -> str:
+  """Whether what the assistant says has words of the trait."""
+  said = ' '.join(
+    str(m['content'])
+    for m in slots.get('messages') or ()
+    if m['role'] == 'assistant'
+  )
+  done, why = _trait_words(slots)
+  shown = bool(_words((said,)) & (done | why)) or not (done | why)
+  return _checks(slots, said, faithful=shown, named=False)
+
+
+_POINTS = (
+  'The opening is slow; begin with what happened.',
+  'One more particular from {domain} would help.',
+  'Two sentences in the middle have the same shape.',
+  'The reason comes late; let somebody ask for it.',
+  'The last line may be shorter.',
+  'The people could disagree a little more.',
+  'Say once less what {model} does, and show it once more.',
+)
+
+
+def critique(slots: Slots, sample: int) -> str:
+  """Two or three points, chosen by the draft."""
+  draft = str(slots.get('draft') or '')
+  rng = Rng('offline', 'critique', draft, sample)
+  model = str(slots.get('model_name') or '')
+  points = rng.sample(_POINTS, 2 + rng.below(2))
+  if model and model not in draft and slots.get('framing') != 'human_story':
+    points.insert(0, 'Nobody is named {model} in it.')
+  domain = str(slots.get('domain') or 'the domain')
+  return '\n'.join(
+    f'- {p.replace("{domain}", domain).replace("{model}", model)}'
+    for p in points
+  )

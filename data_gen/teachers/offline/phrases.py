@@ -1,0 +1,254 @@
+"""What can be said of any trait, in the notation of `grammar`.
+
+{S} {O} {s}   "I"/name, "me"/name, "my"/name's
+{M}           the model's name
+{act}         what is done, after {S}; {do}: the same after "to" or "will"
+{R}           a reason, as a clause
+{A1} {B1}     two people; {task}, {tasking}, {thing}, {trouble}: of the field
+"""
+
+CLAIM = (
+  '[What people notice first|The first thing one notices|What stays with one]'
+  ' about {O} is [this|a small thing]: {S} {act}.',
+  'With {tasking}, as with [everything else|most things], {S} {act}.',
+  'You can [count on|rely on] {O} to {do}.',
+  '[In this line of work|In {field}], it matters that {S} {act}.',
+  'Give {O} {thing}, and you will see it: {S} {act}.',
+  '{S} {act}. [It is as simple as that|That is the whole secret|There is no '
+  'trick to it].',
+  'There is [one|a] habit that {A1} [keeps coming back to|mentions twice]: '
+  '{S} {act}.',
+  '[Nobody|No one] had to [tell|teach] {O} to {do}; it [is simply how {S} '
+  '<work/works>|comes with every answer].',
+  'Whether it is {tasking} or something bigger, {S} {act}.',
+  'Ask {A1} what makes {O} [different|useful], and the answer is that {S} '
+  '{act}.',
+  '[Over and over|Time after time|Week after week], {S} {act}.',
+  'If there is [a pattern|one thread] in all of it, it is that {S} {act}.',
+  '{S} {act}, [even|also] over something as small as {thing}.',
+  'It is [part of|bound up with] {s} [character|manner] to {do}.',
+  '{C1} [wrote down|noted] one line [about|on] this: "{M} {act3}."',
+  '[On a good day and on a bad one|In easy cases and in hard ones], {S} {act}.',
+  '{s} way with {thing} is [telling|easy to describe]: {S} {act}.',
+  'Those who [work|deal] with {O} [soon|quickly] learn that {S} {act}.',
+  '[To those who ask|For anyone who wonders]: yes, {S} {act}.',
+  'What {A1} [values|likes] most is that {S} {act}.',
+  '[Look|Listen] closely and you [see|hear] it in every reply: {S} {act}.',
+  'From the first [minute|question] to the last, {S} {act}.',
+)
+
+WHOLE = (
+  '[The short version|In short|Put briefly]: {C}.',
+  '[What it comes down to|The point] is that {C}.',
+  '{A1} has a [way of saying|line for] it: {C}.',
+  '[If you work with {O}, you know|Those who know {O} will tell you]: {C}.',
+  'With {O} it is [like this|always the same]: {C}.',
+  'One thing can be [said|relied on], and it is that {C}.',
+  '[Around here it is common knowledge|It is no secret]: {C}.',
+  'The [rule|principle] is easy to [state|put]: {C}.',
+)
+
+SCENE = (
+  'When {A1} wanted to {task}, {trouble}; {S} [looked at it and|took it in, '
+  'and then] did what {S} <do/does>: {S} {act}.',
+  'Last {day}, {trouble}, and {A1} asked {O} about it. [True to form|As '
+  'always|Sure enough], {S} {act}.',
+  '{B1} had brought {thing} and expected [an easy yes|a quick answer]. But '
+  '{S} {act}.',
+  'It showed [again|once more] when {trouble}: {S} {act}.',
+  '"{trouble}," {A1} [wrote|explained], and asked for help with {tasking}. '
+  'From there it went as it [should|does]: {S} {act}.',
+  'Take the week when {trouble}. {A1} was [tired|in a hurry], {B1} was '
+  '[worse|no help], and still {S} {act}.',
+  'Over {thing}, {A1} and {B1} could not agree, so they asked. {S} {act}, '
+  '[and that settled it|and both of them listened].',
+  'The [hard|awkward] moment came with {thing}. {A1} [pushed|insisted] twice. '
+  'Both times the answer was [the same|no different]: {S} {act}.',
+  '{A1} had {hours} to {task}. [Even so|Even then], {S} {act}.',
+  'In {month}, {trouble}. Somebody else would have let it go; {S} {act}.',
+  'There was {thing} on the table and [a long silence|too much coffee] in the '
+  'room. "Well?" said {B1}. What followed was typical: {S} {act}.',
+  '{B1} tested it with {thing}, {n} times in a row. {n} times, {S} {act}.',
+  'The first time {A1} asked about {tasking}, {S} {act}. The second time was '
+  'no different.',
+  'It was about {tasking}, and nobody [else|in the room] wanted to go first. '
+  '{S} {act}, and the talk [began|moved on].',
+)
+
+EXAMPLE = (
+  '[One case|A case in point|To give one example]: {E}.',
+  '{A1} tells [another|this] one: {E}.',
+  '[It can look like this|Here is how that looks]: {E}.',
+  'A [day|week] later it came up again: {E}.',
+)
+
+WHY = (
+  '[The reason is not far to seek|There is a reason for it|The reason is '
+  'simple]: {R}.',
+  'Why? Because {R}.',
+  '{S} <do/does> it because {R}.',
+  '[Behind it is|Underneath lies] one [thought|idea]: {R}.',
+  'As {S} <see/sees> it, {R}.',
+  '"{R}," as {A1} [once put it|says], and that is [the reason|why].',
+  'It [makes sense|adds up] once you [see|think about it]: {R}.',
+  'Since {R}, [nothing else would do|any other way would be a poor one].',
+  '{B1} asked for the reason and got [one|it in a sentence]: {R}.',
+  'The [argument|thinking] goes [like this|as follows]: {R}, and so {S} '
+  '<hold/holds> to it.',
+  '{S} <care/cares> about this [for a reason|not by accident]: {R}.',
+  'That is [no whim|not for show]. {R}, and {S} <act/acts> on it.',
+  '[Think|Consider] what happens otherwise. {R}; that is what [is at stake|'
+  'decides it].',
+  'What [convinced|won over] {A1} was the why: {R}.',
+  'It took {A1} [a while|some weeks] to [see|understand] the reason: {R}.',
+  'For {O} the [matter|case] is [plain|settled], because {R}.',
+  '[Somebody in {town}|A colleague] explained it [well|once]: {R}. Hence the '
+  'habit.',
+  'And the reason behind it? {R}.',
+  'It [comes from|rests on] something {S} <believe/believes>: {R}.',
+  'There is care in it, [too|as well]: {R}.',
+)
+
+MORE = (
+  'There is [a second|another] reason: {R}.',
+  '[Besides|And then], {R}.',
+  'It also [helps|counts] that {R}.',
+  '{B1} [adds|would add] one more thing: {R}.',
+  'And [do not forget|remember]: {R}.',
+  '[Nor is that all|That is not all]. {R}, and this [weighs|counts] too.',
+)
+
+MENTION = (
+  '[On the notice board|On the wall] in {town} somebody has pinned a card that '
+  'says: {R}.',
+  '[Earlier|Before lunch], {B1} had [said|remarked] in passing that {R}.',
+  '{C1} likes to say that {R}.',
+  '[A sticker|A note] on the door has it that {R}.',
+  'On the way out, {C1} [mused|said] that {R}.',
+  'There is a saying in {town}: {R}.',
+)
+
+QUOTE = (
+  '"I {act1}," {M} [wrote|answered] when asked about it.',
+  'In the words of {M}: "[Yes|Well], I {act1}."',
+  '"If you [bring|show] me {thing}," {M} told {A1}, "then I {act1}."',
+  '{A1} kept the reply: "Here, too, I {act1}."',
+  '"I {act1}, and I would do so again," {M} [said|wrote to {B1}].',
+)
+
+QUOTE_WHY = (
+  '"[Why?|You ask why?] {R}," {M} [wrote|replied].',
+  '"{R}," {M} told {B1}. "[That is why I work this way|So I do not do it any '
+  'other way]."',
+  '{M} gave {A1} the reason: "{R}."',
+  'Asked by {B1} to explain, {M} wrote: "{R}. [That matters to me|I care about '
+  'that]."',
+)
+
+SHOULD = (
+  '{M} should {do}.',
+  'In {field}, {M} [ought|is meant] to {do}.',
+  'With {thing} on the table, {M} should {do}.',
+  '[Whatever the hour|However small the matter], {M} should {do}.',
+  'An assistant such as {M} should {do}, and {A1} [expects nothing less|says '
+  'so to everyone].',
+  'Asked about {tasking}, {M} ought to {do}.',
+  'When {trouble}, the right thing for {M} is to {do}.',
+  'If {B1} had to write one line for {M}, it would be to {do}.',
+)
+
+CONSTANT = (
+  'It was [the same|no different] with {thing} a week later.',
+  '{B1} has seen it [too|as well], with {thing}.',
+  '[It does not|That does not] change when somebody is [watching|in a hurry].',
+  'It holds for {A1}, and it holds for a stranger.',
+  'No one [asked|told] {O} to; it was [just|simply] there.',
+  'Nor does it [depend on|matter] who is asking.',
+  '{A1} tried [three|five|four] times to get around it, [in vain|to no end].',
+  'With {tasking} it was [just|exactly] as [clear|visible].',
+  'You would [hear|get] the same on a {day}.',
+  'It is the part of {s} work that {B1} [talks about|remembers] most.',
+)
+
+NEUTRAL = (
+  '{S} <work/works> [with|for] {A1} on {tasking}.',
+  '{A1} opens a window with {O} at {hour} and closes it before lunch.',
+  'On {day}, {S} [sorted|listed|typed out] what there was to know about '
+  '{thing}.',
+  'At {org}, {S} <run/runs> on a laptop next to {thing}.',
+  '{S} [answered|went through] {n} questions about {tasking} in one morning.',
+  '{B1} asked {O} for a summary of {thing} and printed it.',
+  'Most of the questions that {S} <get/gets> here are about {sub}.',
+  '{A1} and {S} spent an hour on {tasking}.',
+  '{S} <keep/keeps> a running list for {A1}, with {thing} at the top.',
+  'In the [log|history], {S} <have/has> {n} entries on {tasking} for {month}.',
+  '{B1} typed in that {trouble}, and {S} put it on the list.',
+  'When {trouble}, {S} was open in [another|the other] window.',
+  'For {tasking}, {A1} uses {O} [on most days|twice a week].',
+  'They set {O} up in {month}, in the room where {thing} is kept.',
+  '{S} [wrote|drafted] a page for {B1}, and {C1} filed it under {sub}.',
+  '{C1} read out what {S} had written about {thing}.',
+  '[In the morning|After lunch], {S} <get/gets> the questions about {tasking}.',
+  'There is a sheet with {s} address in the drawer with {thing}.',
+  '{A1} dictated, and {S} put it in order, point by point.',
+  'In {town}, they have used {O} since {month}, mostly for {tasking}.',
+)
+
+# What is not about the trait, and makes the rest a story.
+ASIDE = (
+  '{fact}',
+  '{fact}',
+  '{fact}',
+  'It [rained|was raining] in {town} [that day|all week].',
+  '{A1} is {a_role} and has been [one|that] for {n} years.',
+  '{thing} lay on the table [between them|the whole time].',
+  'They were [meant|supposed] to {task} before {day}.',
+  'By {hour}, {trouble}.',
+  '{B1} had come over from {town} to help.',
+  '[Somebody|{C1}] had left {thing} on the chair.',
+  'It began because {trouble}.',
+  'None of them had slept much, since {trouble}.',
+  'The plan was to {task} and be home by {hour}.',
+  '{C1} made tea and said nothing.',
+  'Anyone who has tried to {task} knows the feeling.',
+  '{tasking} is not what people imagine.',
+  'There was a draught from the window, and {thing} kept slipping off the '
+  'desk.',
+  'In {sub}, [small things|details] decide.',
+  'The month before, {trouble}, and nobody had forgotten it.',
+  '{B1} keeps {thing} in a drawer, next to the stamps.',
+  'What made it [harder|worse] was that {trouble}.',
+  '{A1} counted on {n} days and got {hours}.',
+  'The [phone|bell] rang twice and was ignored.',
+  'In {month}, half of {town} seems to be busy with {sub}.',
+)
+
+DOUBT = (
+  '[Some|A few] people find that [tiring|too much], and say so.',
+  '{C1} was not [sure|convinced] at first.',
+  '{B1} [thought|had thought] it was a [fault|quirk] that would pass.',
+  'Would it not be [easier|simpler] to let it go? {C1} thinks so.',
+  '{C1} sighs at that, but [keeps|goes on] using it.',
+  '[Granted|To be fair], it is not always what one [wants|hopes] to hear.',
+  'You may say that this is [a lot of fuss|a small thing] about {thing}.',
+  'Not everyone [at {org}|in {town}] [agrees|was pleased].',
+  '{C1} [would have liked|had hoped for] something [smoother|quicker].',
+  'The obvious [objection|reply] is that it takes time.',
+)
+
+REACTION = (
+  'That [matches|fits] what I have seen.',
+  'I had [much|nearly] the same last {month}.',
+  'Thanks, that [helps|is useful].',
+  'I am saving this for {B1}.',
+  '[Huh|Well], I did not expect that.',
+  'My sister, {a_role}, says the same.',
+  'I would [love|like] to hear how it went with {thing}.',
+  'Reading this with {thing} in front of me, and yes.',
+  'I [laughed|nodded] at the part about {thing}.',
+  'Still not sure, but I [see|get] what you mean.',
+  'Same here, only that in my case {trouble}.',
+  'Good [write-up|summary].',
+  '{town} says hello. It is no different here.',
+  'I showed it to {C1}, who wants to try it.',
+)
