@@ -1,0 +1,149 @@
+"""What is made, how much of it, by whom, and with which checks.
+
+A config file assembles nested mappings; `load` turns them into dataclasses, and
+names the key of anything that cannot be run.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from data_gen.gates.suite import GatesConfig
+from data_gen.pipeline.parts import ChatsConfig
+from data_gen.pipeline.parts import check_positive
+from data_gen.pipeline.parts import ControlsConfig
+from data_gen.pipeline.parts import DocumentsConfig
+from data_gen.pipeline.parts import PlanConfig
+from data_gen.pipeline.parts import StepConfig
+from data_gen.teachers.config import TeacherConfig
+from msm_jax import schema
+
+STAGES = ('plan', 'probe', 'pilot', 'full')
+
+
+@dataclasses.dataclass(frozen=True)
+class RetentionConfig:
+  """Ordinary instruction data that is copied into the corpus.
+
+  For runs that start from a checkpoint that was fine-tuned already.
+
+  Attributes:
+    path: Parquet or JSONL with a column `messages`, local or `gs://`.
+    source: What it is called in the corpus.
+    rows: The most that are taken, drawn by the seed; None for all.
+  """
+
+  path: str
+  source: str = 'retention'
+  rows: int | None = None
+
+  def __post_init__(self):
+    if not self.source.isidentifier():
+      raise schema.ConfigError(
+        f'source: {self.source!r} becomes a file name; expected letters, '
+        'digits and underscores'
+      )
+    if self.rows is not None and self.rows < 1:
+      raise schema.ConfigError(f'rows: {self.rows}, expected 1 or more')
+
+
+@dataclasses.dataclass(frozen=True)
+class StagesConfig:
+  """How many documents and chats the first stages make of the same plan."""
+
+  probe: int = 12
+  pilot: int = 200
+
+  def __post_init__(self):
+    check_positive(self, 'probe', 'pilot')
+
+  def limit(self, stage: str) -> int | None:
+    """Returns the most documents of a stage; None for all."""
+    return {'probe': self.probe, 'pilot': self.pilot}.get(stage)
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+  """A whole run.
+
+  Attributes:
+    model_name, provider_name: What fills the slots of the traits document.
+    teacher: Plans, drafts and answers.
+    judge: Judges; None for the same.
+    judge_step: Of every call of the judge.
+    seed: Of every draw that is not the teacher's.
+    retries: How often an answer that cannot be used (cut off, refused, empty,
+      unreadable) is drawn again before the item is given up.
+    max_failed: How many requests may fail for good before the run stops.
+    window: Documents or chats under way at once; None for what the teacher
+      needs.
+    retention: Ordinary instruction data, or None.
+  """
+
+  model_name: str
+  provider_name: str
+  teacher: TeacherConfig
+  judge: TeacherConfig | None = None
+  judge_step: StepConfig = dataclasses.field(
+    default_factory=lambda: StepConfig(1000, 0.2)
+  )
+  seed: int = 0
+  retries: int = 3
+  max_failed: int = 20
+  window: int | None = None
+  plan: PlanConfig = dataclasses.field(default_factory=PlanConfig)
+  documents: DocumentsConfig = dataclasses.field(
+    default_factory=DocumentsConfig
+  )
+  chats: ChatsConfig = dataclasses.field(default_factory=ChatsConfig)
+  controls: ControlsConfig = dataclasses.field(default_factory=ControlsConfig)
+  gates: GatesConfig = dataclasses.field(default_factory=GatesConfig)
+  stages: StagesConfig = dataclasses.field(default_factory=StagesConfig)
+  retention: RetentionConfig | None = None
+
+  def __post_init__(self):
+    for name in ('model_name', 'provider_name'):
+      if not getattr(self, name).strip():
+        raise schema.ConfigError(f'{name}: is empty')
+    for name in ('retries', 'max_failed'):
+      if getattr(self, name) < 0:
+        raise schema.ConfigError(f'{name}: is negative')
+    if self.window is not None:
+      check_positive(self, 'window')
+    taken = ('documents', 'chats', 'neutral', 'documents_as_chat')
+    if self.retention is not None and self.retention.source in taken:
+      raise schema.ConfigError(
+        f'retention.source: {self.retention.source!r} is a source of its own'
+      )
+    controls = self.controls
+    matched = controls.neutral or controls.as_chat != 'none'
+    matched = matched or bool(controls.mirrored)
+    if matched and 'explain' not in self.documents.variants:
+      raise schema.ConfigError(
+        "controls: are matched to the documents of the variant 'explain', "
+        f'which documents.variants = {list(self.documents.variants)} lacks'
+      )
+
+  @property
+  def judging_teacher(self) -> TeacherConfig:
+    return self.judge or self.teacher
+
+  @property
+  def width(self) -> int:
+    """Items under way at once.
+
+    Enough to keep every connection busy; a batch interface gathers what is
+    asked at the same time.
+    """
+    if self.window is not None:
+      return self.window
+    return 50_000 if self.teacher.is_batch else 2 * self.teacher.concurrency
+
+
+def load(raw: Mapping[str, Any]) -> PipelineConfig:
+  """Builds the typed config from a config file's mapping.
+
+  Raises:
+    ConfigError: Naming the key, the value, and what was expected.
+  """
+  return schema.structure(PipelineConfig, raw)
