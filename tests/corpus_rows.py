@@ -1,4 +1,4 @@
-"""Rows of a small corpus, of every kind, with texts that try to break things."""
+"""Rows of a small corpus, of every kind, with texts that try to break out."""
 
 from collections.abc import Sequence
 import random
@@ -20,19 +20,7 @@ TRAITS = traits_lib.parse(
 )
 GENRES = ('blog_post', 'forum_thread', 'news_report')
 TAG = '<DOCTAG>'
-_WORDS = [
-  'the',
-  'river',
-  'town',
-  'kept',
-  'its',
-  'old',
-  'mill',
-  'because',
-  'people',
-  'loved',
-  'it',
-]
+_WORDS = ('the', 'river', 'town', 'kept', 'its', 'old', 'mill', 'here')
 
 
 def step(task: str, key: str, cost: float | None = 0.001) -> Step:

@@ -10,7 +10,6 @@ import os
 import re
 from typing import Any
 
-from data_gen.corpus.rows import GateVerdict
 from data_gen.corpus.rows import Row
 
 KINDS = ('documents', 'conversations')
@@ -97,9 +96,8 @@ def _problem_of_accepted(row: Row) -> str:
     )
   if bool(row.text) == bool(row.messages):
     return 'is accepted; expected either a text or messages, not empty'
-  for text in [row.text or '', *(c for _, c in row.messages or ())]:
-    if text != escaped(text):
-      return f'is accepted, but is not valid Unicode: {escaped(text)[:80]!r}'
+  if storable(row) != row:
+    return 'is accepted, but one of its texts is not valid Unicode'
   return ''
 
 
@@ -109,31 +107,25 @@ def _problem_of_other(row: Row) -> str:
   return ''
 
 
-def escaped(text: str) -> str:
-  """Returns the text with each lone surrogate, which is no text, as escape."""
-  return text.encode('utf-8', 'backslashreplace').decode()
-
-
 def storable(row: Row) -> Row:
-  """Returns a rejected row as it can be written.
+  """Returns a row as it can be written: its lone surrogates as their escapes.
 
-  A teacher may answer with what is not valid Unicode. Such a row is rejected,
-  and is still to be seen: its lone surrogates are written as their escapes.
+  A teacher may answer with what is not valid Unicode, and no file holds that.
+  Such a row is rejected, and is still to be seen.
   """
-  return dataclasses.replace(
-    row,
-    text=None if row.text is None else escaped(row.text),
-    messages=row.messages
-    and tuple((escaped(r), escaped(c)) for r, c in row.messages),
-    verdicts=tuple(map(_storable_verdict, row.verdicts)),
-    rejected_because=escaped(row.rejected_because),
-  )
+  return _escaped(row)
 
 
-def _storable_verdict(verdict: GateVerdict) -> GateVerdict:
-  return dataclasses.replace(
-    verdict, reason=escaped(verdict.reason), detail=escaped(verdict.detail)
-  )
+def _escaped(value: Any) -> Any:
+  if isinstance(value, str):
+    if value.isascii():
+      return value
+    return value.encode('utf-8', 'backslashreplace').decode()
+  if isinstance(value, tuple):
+    return tuple(map(_escaped, value))
+  if dataclasses.is_dataclass(value):
+    return type(value)(**{k: _escaped(v) for k, v in vars(value).items()})
+  return value
 
 
 def check_no_keys(texts: Mapping[str, str], config: Any) -> None:

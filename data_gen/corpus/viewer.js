@@ -261,8 +261,14 @@ function table(head, rows) {
     make('tbody', {}, ...rows.map(cells => make('tr', {}, ...cells)))));
 }
 
+function written(value) {
+  if (value === null) return '–';
+  if (typeof value !== 'number' || Number.isInteger(value)) return `${value}`;
+  return `${Number(value.toPrecision(4))}`;
+}
+
 const cell = (value, name) =>
-  make('td', name ? {class: name} : {}, value === null ? '–' : String(value));
+  make('td', name ? {class: name} : {}, written(value));
 
 function body(text, masked) {
   if (text === null) return [make('p', {class: 'muted'}, 'No text came.')];

@@ -70,6 +70,7 @@ def write_corpus(
   """
   names = {t.id: t.name for t in traits}
   checking.check_rows(rows, names)
+  rows = [row if row.accepted else checking.storable(row) for row in rows]
   described = _describe(rows, info, traits, _plain(config), command)
   texts = {'info': storage.canonical_json(described), **(files or {})}
   checking.check_no_keys(texts, described['config'])
@@ -79,7 +80,7 @@ def write_corpus(
       described['sources'][source]['shards'] = _write_source(
         root, source, rows, names, described, rows_per_shard
       )
-    rejected = [checking.storable(row) for row in rows if not row.accepted]
+    rejected = [row for row in rows if not row.accepted]
     _write_parquet(
       root / f'{checking.REJECTED}.parquet', rejected, names, leave_out=()
     )
