@@ -123,8 +123,9 @@ def _escaped(value: Any) -> Any:
     return value.encode('utf-8', 'backslashreplace').decode()
   if isinstance(value, tuple):
     return tuple(map(_escaped, value))
-  if dataclasses.is_dataclass(value):
-    return type(value)(**{k: _escaped(v) for k, v in vars(value).items()})
+  if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    changed = {name: _escaped(v) for name, v in vars(value).items()}
+    return dataclasses.replace(value, **changed)
   return value
 
 
