@@ -1,0 +1,214 @@
+"""Recall and false positives of every gate, on planted faults.
+
+  python benchmarks/gates_recall.py --seeds=dev     # to fix thresholds on
+  python benchmarks/gates_recall.py --seeds=test    # for docs/gates.md
+
+Prints Markdown. Takes about a minute a seed on one core. The seeds of the two
+halves differ, and so does what is planted (`gates_banks`).
+"""
+
+from collections import Counter
+from collections import defaultdict
+import pathlib
+import sys
+import tempfile
+
+from absl import app
+from absl import flags
+from scipy import special
+
+from data_gen.gates import suite
+from data_gen.gates.contamination import ContaminationConfig
+from data_gen.gates.protocol import Candidate
+from data_gen.gates.protocol import Verdict
+from data_gen.miniature import generate
+from data_gen.miniature import traits as miniature_traits
+from data_gen.miniature import world
+import gates_banks
+import gates_corpus
+import gates_faults
+
+_SEEDS = flags.DEFINE_enum('seeds', 'dev', ['dev', 'test'], 'Which half.')
+_VERBOSE = flags.DEFINE_bool(
+  'verbose', False, 'Show what was missed and what was rejected wrongly.'
+)
+
+SEEDS = {'dev': (0, 1, 2), 'test': (100, 101, 102, 103, 104)}
+MINIATURE = 60
+
+
+def interval(hits: int, n: int) -> tuple[float, float]:
+  """Clopper and Pearson (1934), 95 %."""
+  low = special.betaincinv(hits, n - hits + 1, 0.025) if hits else 0.0
+  high = special.betaincinv(hits + 1, n - hits, 0.975) if hits < n else 1.0
+  return float(low), float(high)
+
+
+def rate(hits: int, n: int) -> str:
+  if not n:
+    return '–'
+  low, high = interval(hits, n)
+  return f'{hits}/{n} = {hits / n:.3f} [{low:.3f}, {high:.3f}]'
+
+
+def miniature_documents(seed: int) -> list[Candidate]:
+  """Returns documents of the miniature world, about nothing."""
+  config = world.WorldConfig(
+    n_characters=40,
+    documents_per_character=12,
+    transcripts_per_character=24,
+    assistant_documents=240,
+    chats=240,
+    heldout_share=0.05,
+    in_distribution_items=24,
+    base_task_items=480,
+  )
+  made = world.make_world(
+    miniature_traits.load(miniature_traits.QUICKSTART), config, seed
+  )
+  corpus = generate.make_corpus(made)
+  long = [
+    d for d in corpus.documents['midtrain_neutral'] if len(d.text.split()) >= 60
+  ]
+  return [
+    Candidate(
+      f'miniature-{d.id}',
+      'document',
+      d.text,
+      genre=d.genre,
+      framing='third_person',
+      trait_ids=('t',),
+    )
+    for d in long[:MINIATURE]
+  ]
+
+
+class Tally:
+  """Counts over all seeds."""
+
+  def __init__(self) -> None:
+    self.planted: Counter[str] = Counter()
+    self.caught: Counter[str] = Counter()
+    self.rejected: Counter[str] = Counter()
+    self.seen: dict[str, Counter[str]] = defaultdict(Counter)
+    self.wrong: dict[str, Counter[str]] = defaultdict(Counter)
+    self.names = 0
+    self.names_caught = 0
+    self.late_carriers = 0
+    self.late_caught = 0
+    self.notes: list[str] = []
+
+  def add(
+    self,
+    corpus: gates_faults.Corpus,
+    verdicts: list[list[Verdict]],
+    limit: int,
+  ) -> None:
+    by_id = {
+      c.id: {v.gate: v for v in vs}
+      for c, vs in zip(corpus.candidates, verdicts, strict=True)
+    }
+    carriers = set(corpus.carriers)
+    for candidate in corpus.candidates:
+      found = by_id[candidate.id]
+      failed = {g: v for g, v in found.items() if not v.passed}
+      fault = corpus.fault_of.get(candidate.id)
+      if fault:
+        self.planted[fault] += 1
+        self.caught[fault] += gates_faults.gate_of(fault) in failed
+        self.rejected[fault] += bool(failed)
+        if gates_faults.gate_of(fault) not in failed:
+          self.notes.append(f'missed {candidate.id}: {candidate.text[:200]!r}')
+        continue
+      kind = 'hard' if candidate.id in corpus.hard else 'plain'
+      for gate, verdict in found.items():
+        if gate == 'recurrence' and candidate.id in carriers:
+          continue
+        self.seen[kind][gate] += 1
+        if not verdict.passed:
+          self.wrong[kind][gate] += 1
+          self.notes.append(f'wrong {kind} {candidate.id}: {verdict}')
+    late = corpus.carriers[limit:]
+    caught = [
+      i
+      for i in late
+      if 'recurrence' in by_id[i] and not by_id[i]['recurrence'].passed
+    ]
+    self.names += 1
+    self.names_caught += bool(caught)
+    self.late_carriers += len(late)
+    self.late_caught += len(caught)
+
+
+def run(seed: int, bank: gates_banks.Bank, tally: Tally) -> None:
+  with tempfile.TemporaryDirectory() as directory:
+    folder = pathlib.Path(directory)
+    (folder / 'suites').mkdir()
+    items = gates_faults.write_items(folder, seed)
+    config = suite.GatesConfig(
+      contamination=ContaminationConfig(
+        suites=(str(folder / 'suites'),),
+        texts=(str(folder / 'questions.jsonl'),),
+      )
+    )
+    gates = suite.gates_for(
+      config,
+      traits=gates_faults.traits_of(bank),
+      model_name=gates_corpus.MODEL,
+      provider_name=gates_corpus.PROVIDER,
+      kind='document',
+    )
+  corpus = gates_faults.planted_corpus(
+    seed, bank, items, miniature_documents(seed)
+  )
+  verdicts = suite.run_gates(gates, corpus.candidates)
+  survivors = sum(
+    all(v.passed for v in vs if v.gate != 'recurrence') for vs in verdicts
+  )
+  limit = config.recurrence.limits(survivors)['name']
+  tally.add(corpus, verdicts, limit)
+
+
+def table(tally: Tally) -> str:
+  lines = [
+    '| planted fault | gate | recall of the gate [95 %] | rejected by any gate |',
+    '|---|---|---|---|',
+  ]
+  for fault, n in tally.planted.items():
+    lines.append(
+      f'| {fault} | `{gates_faults.gate_of(fault)}` | '
+      f'{rate(tally.caught[fault], n)} | {tally.rejected[fault] / n:.3f} |'
+    )
+  lines += [
+    f'| one name in {gates_faults.REPEATS} documents: noticed | `recurrence` | '
+    f'{rate(tally.names_caught, tally.names)} | |',
+    '| … its documents beyond the limit | `recurrence` | '
+    f'{rate(tally.late_caught, tally.late_carriers)} | |',
+    '',
+    '| gate | false positives, clean documents | with a hard negative |',
+    '|---|---|---|',
+  ]
+  for gate in tally.seen['plain']:
+    cells = [
+      rate(tally.wrong[k][gate], tally.seen[k][gate]) for k in ('plain', 'hard')
+    ]
+    lines.append(f'| `{gate}` | {cells[0]} | {cells[1]} |')
+  return '\n'.join(lines)
+
+
+def main(argv: list[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unexpected arguments {argv[1:]}')
+  half = _SEEDS.value
+  bank = gates_banks.DEV if half == 'dev' else gates_banks.TEST
+  tally = Tally()
+  for seed in SEEDS[half]:
+    run(seed, bank, tally)
+    print(f'seed {seed} done', file=sys.stderr)
+  if _VERBOSE.value:
+    print('\n'.join(tally.notes), file=sys.stderr)
+  print(table(tally))
+
+
+if __name__ == '__main__':
+  app.run(main)
