@@ -68,6 +68,8 @@ class PipelineConfig:
 
   Attributes:
     model_name, provider_name: What fills the slots of the traits document.
+    name: Of the corpus, for its card.
+    licence: For its card; empty if none is stated.
     teacher: Plans, drafts and answers.
     judge: Judges; None for the same.
     judge_step: Of every call of the judge.
@@ -87,6 +89,8 @@ class PipelineConfig:
   judge_step: StepConfig = dataclasses.field(
     default_factory=lambda: StepConfig(1000, 0.2)
   )
+  name: str = ''
+  licence: str = ''
   seed: int = 0
   retries: int = 3
   max_failed: int = 20
