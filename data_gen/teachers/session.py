@@ -208,24 +208,30 @@ class Session:
     """Tries until there is an answer, or no hope."""
     failed = throttled = 0
     while True:
-      try:
-        return await self._attempt(request, again=failed + throttled > 0)
-      except TeacherError as e:
-        if e.throttled and e.retryable:
+      async with self._throttle.slot(first=failed + throttled > 0) as slot:
+        try:
+          return await self._attempt(request, slot)
+        except TeacherError as e:
+          error = e
+        if error.throttled and error.retryable:
           throttled += 1
           self._counter.add(throttled=1)
         else:
           failed += 1
         if (
-          not e.retryable
+          not error.retryable
           or failed >= self._limits.max_attempts
           or throttled >= self._limits.max_throttled
         ):
           self._counter.add(failed=1)
-          raise TeacherFailedError(request, failed + throttled, e) from e
+          raise TeacherFailedError(request, failed + throttled, error)
         self._counter.add(retried=1)
-        delay = self._delay(failed + throttled, e)
-      await asyncio.sleep(delay)
+        delay = self._delay(failed + throttled, error)
+        if error.throttled:
+          # The slot rests, too: others would rush into it and be refused.
+          await asyncio.sleep(delay)
+      if not error.throttled:
+        await asyncio.sleep(delay)
 
   def _delay(self, attempts: int, error: TeacherError) -> float:
     """Seconds until the next attempt of this request, with jitter.
@@ -233,40 +239,39 @@ class Session:
     Where the server says how long, all requests wait (see `Throttle`); it only
     remains to spread those that it refused together.
     """
-    grown = self._limits.backoff * 2.0 ** min(attempts - 1, 30)
     if error.throttled and error.retry_after is not None:
-      grown = self._limits.backoff
+      attempts = 1
+    grown = self._limits.backoff * 2.0 ** min(attempts - 1, 30)
     delay = min(grown, self._limits.max_backoff) * self._jitter.uniform(0.5, 1)
-    return max(delay, error.retry_after or 0.0)
+    return delay + (error.retry_after or 0.0)
 
-  async def _attempt(self, request: Request, *, again: bool) -> Answer:
+  async def _attempt(self, request: Request, slot: Slot) -> Answer:
     """Sends the request once; returns when the answer is on the disk."""
     most = most_tokens(request)
-    async with self._throttle.slot(first=again) as slot:
-      await self._ledger.reserve(most)
-      taken = Tokens()
-      try:
-        if not self._limits.resumes:
-          repeated = await self._store.mark(request.key, most)
-          self._counter.add(repeated=int(repeated))
-        # From here on, until it is known, it may take everything.
-        taken = most
-        answer, seconds = await self._send(request, slot)
-        taken = tokens_of(answer)
-        return await self._keep(request, answer, seconds)
-      except TeacherError as e:
-        if not e.maybe_charged:
-          taken = Tokens()
-        await self._drop(request, e)
-        raise
-      except asyncio.CancelledError:
-        # Nobody waits for the disk any more.
-        if taken == most and not self._limits.resumes:
-          self._counter.add(lost=1)
-          self._store.unmark(request.key, lost='cancelled')
-        raise
-      finally:
-        self._ledger.settle(most, taken)
+    await self._ledger.reserve(most)
+    taken = Tokens()
+    try:
+      if not self._limits.resumes:
+        repeated = await self._store.mark(request.key, most)
+        self._counter.add(repeated=int(repeated))
+      # From here on, until it is known, it may take everything.
+      taken = most
+      answer, seconds = await self._send(request, slot)
+      taken = tokens_of(answer)
+      return await self._keep(request, answer, seconds)
+    except TeacherError as e:
+      if not e.maybe_charged:
+        taken = Tokens()
+      await self._drop(request, e)
+      raise
+    except asyncio.CancelledError:
+      # Nobody waits for the disk any more.
+      if taken is most and not self._limits.resumes:
+        self._counter.add(lost=1)
+        self._store.unmark(request.key, lost='cancelled')
+      raise
+    finally:
+      self._ledger.settle(most, taken)
 
   async def _send(self, request: Request, slot: Slot) -> tuple[Answer, float]:
     """Returns the teacher's answer and the seconds that it took."""
@@ -291,7 +296,7 @@ class Session:
       if e.throttled:
         self._throttle.throttled(slot, e.retry_after)
       raise
-    self._throttle.succeeded()
+    self._throttle.succeeded(slot)
     return answer, loop.time() - begin
 
   def _abandon(self, task: asyncio.Task[Answer]) -> None:

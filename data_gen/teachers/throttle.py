@@ -1,9 +1,12 @@
 """How many requests are in flight, and when the next one may start.
 
-The number adapts as TCP's window does (AIMD; Chiu and Jain 1989, "Analysis of
-the increase and decrease algorithms for congestion avoidance"): it starts at
-the configured concurrency, halves when the server throttles, and grows by one
-each time that as many requests as it allows have succeeded.
+The number adapts as TCP's window does, by additive increase and multiplicative
+decrease. It starts at the configured concurrency and grows by one each time
+that as many requests as it allows have succeeded. After each such round it
+shrinks if the server throttled more than a tenth of it: by a quarter, or by
+half of the share that was throttled if that is more (as in DCTCP, RFC 8257,
+section 3.3). So a server that refuses everything halves it, and one that
+refuses now and then whatever the load, as shared ones do, does not.
 """
 
 import asyncio
@@ -15,19 +18,21 @@ import math
 
 from msm_jax.log import logger
 
+_TOLERATED = 0.1
+_LEAST_CUT = 0.25
 _WORTH_SAYING = 10.0
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Slot:
   """The right to have one request in flight.
 
   Attributes:
-    era: How often the limit had been halved when the request started. Of the
-      64 that are refused together, only the first one tells something new.
+    round: In which it began. What began under another limit says nothing of
+      this one.
   """
 
-  era: int
+  round: int
 
 
 class Throttle:
@@ -49,7 +54,9 @@ class Throttle:
     self._limit = self._most
     self._interval = 60.0 / requests_per_minute if requests_per_minute else 0.0
     self._running = 0
-    self._era = 0
+    self._round = 0
+    self._served = 0
+    self._refused = 0
     self._next_start = -math.inf
     self._resume = -math.inf
     self._waiting: deque[asyncio.Future[None]] = deque()
@@ -82,15 +89,15 @@ class Throttle:
         self._release()
       raise
     try:
-      yield Slot(self._era)
+      yield Slot(self._round)
     finally:
       self._release()
 
-  def succeeded(self) -> None:
+  def succeeded(self, slot: Slot) -> None:
     """Notes that the server had no complaint."""
-    if self._limit < self._most:
-      self._limit = min(self._most, self._limit + 1 / self._limit)
-      self._admit()
+    self._limit = min(self._most, self._limit + 1 / self._limit)
+    self._served += slot.round == self._round
+    self._adapt()
 
   def throttled(self, slot: Slot, retry_after: float | None) -> None:
     """Notes that the server asked for less.
@@ -99,17 +106,29 @@ class Throttle:
       slot: Of the request that it refused.
       retry_after: Seconds in which no request starts, whoever wants it.
     """
-    loop = asyncio.get_running_loop()
     if retry_after is not None:
-      resume = loop.time() + retry_after
-      if resume > self._resume:
-        self._resume = resume
-        if retry_after >= _WORTH_SAYING:
-          logger.info('the teacher asks for a pause of %.0f s', retry_after)
-    if slot.era == self._era:
-      self._era += 1
-      if not math.isinf(self._limit):
-        self._limit = max(1.0, self._limit / 2)
+      self._pause(retry_after)
+    self._refused += slot.round == self._round
+    self._adapt()
+
+  def _pause(self, seconds: float) -> None:
+    resume = asyncio.get_running_loop().time() + seconds
+    if resume > self._resume:
+      self._resume = resume
+      if seconds >= _WORTH_SAYING:
+        logger.info('the teacher asks for a pause of %.0f s', seconds)
+
+  def _adapt(self) -> None:
+    """Ends a round when as many requests as the limit have been heard of."""
+    heard = self._served + self._refused
+    if heard <= self._limit - 1:
+      return
+    share = self._refused / heard
+    if share > _TOLERATED:
+      self._limit = max(1.0, self._limit * (1 - max(_LEAST_CUT, share / 2)))
+    self._round += 1
+    self._served = self._refused = 0
+    self._admit()
 
   def _release(self) -> None:
     self._running -= 1
