@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import re
 import time
 
 from data_gen.teachers.session import Session
@@ -24,6 +25,7 @@ class Bars:
     self._sessions = sessions
     self._shown = shown
     self._started = time.monotonic()
+    self._settled = '-'
     self._accepted = ''
 
   @contextlib.contextmanager
@@ -34,11 +36,14 @@ class Bars:
     if not (self._shown and total):
       yield lambda result: None
       return
+    if re.split('[ :]', label)[0] != self._settled:
+      self._settled, self._accepted = label, ''
     with progress.Progress(label, total, unit) as bar:
       yield lambda result: bar.advance(1, self._note())
 
   def settled(self, label: str, accepted: int, tried: int) -> None:
     """Says how many of a round were accepted."""
+    self._settled = label
     share = f'{accepted / tried:.0%}' if tried else 'none tried'
     self._accepted = f'{accepted}/{tried} accepted ({share})'
     if self._shown and tried:

@@ -19,7 +19,7 @@ from msm_jax import tokenizers
 _DOCUMENTS = documents.source_of('explain')
 
 
-def _length(config: PipelineConfig) -> balance.Length:
+def length_of(config: PipelineConfig) -> balance.Length:
   """Returns what counts the tokens, or words, of a text."""
   path = config.controls.balance.tokenizer
   if path is None:
@@ -61,7 +61,7 @@ def compare_sources(
     if row.accepted:
       by_source.setdefault(row.source, []).append(row)
   without = balance.own_words(traits, config.model_name, config.provider_name)
-  limits, length = config.controls.balance, _length(config)
+  limits, length = config.controls.balance, length_of(config)
 
   def compare(
     a: str,

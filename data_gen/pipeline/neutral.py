@@ -45,7 +45,7 @@ class NeutralWriter:
     if draft.value is None:
       return Group(leaf.id, (made_lib.given_up(row, 'neutral.draft', draft),))
     text = draft.value
-    if not partners.fits(self._config, text, document):
+    if not partners.fits(text, document, self._config.controls.edit_above):
       edited = await self._asker.ask(
         'neutral.rewrite',
         {**slots, 'draft': text, 'words_now': len(text.split())},

@@ -245,6 +245,8 @@ class ControlsConfig:
       document), `'retold'` (a conversation with the same content), or
       `'none'`.
     tolerance: Relative difference of lengths within a pair.
+    edit_above: From which difference on a neutral document is edited for its
+      length. Teachers err to one side, and that adds up.
     rounds: How often a partner that was rejected is drawn again.
     judged: Whether the judging teacher has to pass them.
     draft: Of neutral documents, mirrored and retold ones.
@@ -255,6 +257,7 @@ class ControlsConfig:
   mirrored: tuple[tuple[str, str], ...] = ()
   as_chat: str = 'none'
   tolerance: float = 0.15
+  edit_above: float = 0.05
   rounds: int = 3
   judged: bool = True
   draft: StepConfig = StepConfig(3000)
@@ -262,7 +265,7 @@ class ControlsConfig:
 
   def __post_init__(self):
     check_positive(self, 'rounds')
-    check_share(self, 'tolerance')
+    check_share(self, 'tolerance', 'edit_above')
     schema.one_of(self.as_chat, ('none', 'verbatim', 'retold'), 'as_chat')
     for pair in self.mirrored:
       schema.unique(pair, 'mirrored')

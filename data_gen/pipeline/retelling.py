@@ -91,7 +91,7 @@ class ChatTeller:
     self, row: Row, document: Document, slots: Mapping[str, object]
   ) -> Made:
     text = '\n\n'.join(content for _, content in row.messages or ())
-    if not partners.fits(self._config, text, document):
+    if not partners.fits(text, document, self._config.controls.tolerance):
       return Made(row, partners.OTHER_LENGTH)
     if not self._config.controls.judged:
       return Made(row)

@@ -207,7 +207,12 @@ class Run:
     world = (config, self._traits, self._asker)
     if controls.neutral:
       writer = neutral.NeutralWriter(*world)
-      await self._partners(neutral.SOURCE, explained, writer.write)
+      acceptance = await self._partners(
+        neutral.SOURCE, explained, writer.write, take=False
+      )
+      length, limit = matching.length_of(config), controls.balance.length
+      partners.even_out(explained, acceptance, length, limit)
+      self._take(acceptance)
     if controls.as_chat != 'none':
       teller = retelling.ChatTeller(*world)
       await self._partners(retelling.SOURCE, explained, teller.tell)
