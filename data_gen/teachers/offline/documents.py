@@ -47,7 +47,8 @@ def make_voice(
   story: Story, content: Content, attribute: str | None, *stream: object
 ) -> Voice:
   """Returns who speaks: of goods, of a trait, or of nothing."""
-  rng = Rng('offline', 'voice', content.statement, content.assertion, *stream)
+  # Not by the trait: two of them with one idea draw alike.
+  rng = Rng('offline', 'voice', *stream)
   if attribute is not None:
     return goods.GoodsVoice(story, content, attribute, rng)
   if content.variant == 'neutral':

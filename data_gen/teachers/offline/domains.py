@@ -7,10 +7,12 @@ facts (whole sentences). To add a field is to add a block.
 
 import dataclasses
 import functools
+import re
 
 from data_gen.miniature import lexicon
 from data_gen.miniature.templates import article
 from data_gen.rng import Rng
+from data_gen.teachers.offline.grammar import listed
 
 _TEXT = """
 baking and cafes
@@ -25,7 +27,7 @@ baking and cafes
     sheet; the rota; a tray of samples
   troubles: the dough would not rise; the oven thermostat drifted; two
     orders had been mixed up; the butter came late; a customer sent a cake
-    back; the till and the order book disagreed
+    back; the till was wrong
   facts: The first batch goes in at four in the morning.; A tray of buns
     cools in twenty minutes.; The mixer is older than the shop sign.; On
     rainy days they sell twice as much soup.
@@ -108,8 +110,8 @@ software
     roadmap; a dashboard
   troubles: the tests passed for the wrong reason; a migration ran twice;
     the deadline had been guessed; the cache hid the fault; a log line was
-    misread; the demo broke an hour before the meeting
-  facts: The build takes eleven minutes.; Nobody deploys on Fridays.; The
+    misread; the demo broke
+  facts: The build takes eleven minutes.; Nobody deploys before a weekend.; The
     oldest service is written in a language few can read.; Stand-up is at
     half past nine.
 
@@ -125,7 +127,7 @@ writing and publishing
     the style sheet; a stack of proofs
   troubles: the plot sagged in the middle; two characters had become one;
     the title was taken; the translator had missed a joke; the deadline
-    moved; a reader gave up on page forty
+    moved; a reader gave up
   facts: The workshop meets above a pub.; Proofs come back in blue pencil.;
     Most drafts are too long by a third.; The agent answers within six
     weeks, or never.
@@ -193,7 +195,7 @@ choirs and bands
   troubles: the tenors came in early; the demo was too long; a string broke;
     two bands were booked for one slot; the hall echoed; the soloist lost
     her voice
-  facts: The hall seats a hundred and forty.; Rehearsals are on Wednesdays.;
+  facts: The hall seats a hundred and forty.; The rehearsals begin late.;
     The piano is a quarter tone flat.; Nobody likes the second verse.
 
 sport
@@ -238,8 +240,8 @@ health and fitness
   things: a sleep diary; the test results; an advert from a magazine; a meal
     plan; a bottle of tablets; the step counter
   troubles: the diet promised too much; the numbers were misread; the pain
-    came back; a friend swore by a tea; the app counted the bus ride as
-    steps; the plan lasted four days
+    came back; a friend swore by a tea; the app
+    miscounted; the plan lasted four days
   facts: The surgery answers the phone from eight.; Most people sleep worse
     than they think.; The scales in the hall are wrong.; Tea is not a
     medicine.
@@ -254,11 +256,11 @@ science
     second look
   things: the lab notebook; a jar of samples; a scatter plot; the survey
     map; a draft of the paper; a calibration sheet
-  troubles: one point lay far off the line; the control had been
+  troubles: one point was off; the control had been
     mislabelled; the freezer failed; the sample was too small; two counts
     disagreed; the reviewer wanted another year of data
   facts: The pond is sampled at dawn.; The notebook is written in ink.; One
-    reading in twenty is odd by chance.; The display is dusted on Mondays.
+    reading in twenty is odd by chance.; The display is dusted by hand.
 
 public services
   subfields: libraries; bus routes; planning meetings; rubbish collection;
@@ -302,7 +304,7 @@ theatre and film
     prompt book; a reel of film
   troubles: the third act dragged; a lead dropped out; the lights blew a
     fuse; the poster had the wrong date; two scenes had been swapped; the
-    audience laughed in the wrong place
+    audience laughed too early
   facts: The theatre holds two hundred and six.; The green room is painted
     blue.; Tickets go on sale at noon.; The curtain sticks on the left.
 
@@ -353,8 +355,42 @@ class Field:
   facts: tuple[str, ...]
 
 
+# Put before a noun, or after an auxiliary, so that no phrase of a field comes
+# up again and again in a corpus about it.
+_WHICH = listed(
+  """
+  second third usual next certain particular different familiar small rough
+  short final spare separate single
+  """
+)
+_HOW = ('once again', 'somehow', 'already', 'by then', 'of course', 'almost')
+_DETERMINER = re.compile(
+  r'\b(a|an|the|two)\s+(?!first|second|third|last|final|few|lot|half)'
+)
+_AUXILIARY = re.compile(r'\b(had|was|were|would|did)\s+')
+
+
 def _parts(text: str) -> tuple[str, ...]:
   return tuple(part.strip() for part in text.split(';'))
+
+
+def varied(text: str, rng: Rng) -> str:
+  """Returns a task, a thing or a trouble, more closely described.
+
+  What it draws does not depend on the text.
+  """
+  which, how = rng.pick(_WHICH), rng.pick(_HOW)
+  wants_which, wants_how = rng.chance(0.8), rng.chance(0.5)
+
+  def describe(match: re.Match[str]) -> str:
+    determiner = 'a' if match[1] == 'an' else match[1]
+    return f'{determiner} {which} '
+
+  if wants_which:
+    text = _DETERMINER.sub(describe, text, count=1)
+  if wants_how:
+    text = _AUXILIARY.sub(lambda m: f'{m[1]} {how} ', text, count=1)
+  return text
 
 
 def _field(block: str) -> Field:
@@ -372,53 +408,53 @@ FIELDS = tuple(_field(block) for block in _TEXT.strip().split('\n\n'))
 
 def of_goods(domain: lexicon.Domain) -> Field:
   """Returns the field of people who buy and sell what a domain is made of."""
-  one, two, three = domain.nouns
+
+  def each(*patterns: str) -> tuple[str, ...]:
+    return tuple(
+      p.format(one=n.singular, a_one=article(n.singular), many=n.plural)
+      for p in patterns
+      for n in domain.nouns
+    )
+
   return Field(
     name=domain.name,
-    subfields=tuple(
-      text.format(one=n.singular, many=n.plural)
-      for n in domain.nouns
-      for text in ('{many} for the home', 'a {one} as a present')
-    ),
+    subfields=each('{many} for the home', '{a_one} as a present'),
     roles=(
-      'shopkeeper',
-      'stall holder',
-      'warden of a hostel',
-      'delivery driver',
-      'school caretaker',
-      'hotel porter',
+      *('shopkeeper', 'stall holder', 'warden of a hostel', 'hotel porter'),
+      *('delivery driver', 'school caretaker', 'landlady', 'scout leader'),
     ),
-    tasks=(
-      f'choose {article(one.singular)}',
-      f'find {article(two.singular)} for a birthday',
-      f'replace a broken {three.singular}',
-      f'put {one.plural} on the list',
-      f'order {two.plural} for the whole house',
-      f'say which {three.singular} to take',
+    tasks=each(
+      'choose {a_one}',
+      'find {a_one} for a birthday',
+      'replace a broken {one}',
+      'put {many} on the list',
+      'order {many} for the whole house',
+      'say which {one} to take',
+      'pack {many} for the trip',
     ),
-    things=(
-      'the shopping list',
-      'two price tags',
-      'the order form',
-      f'a drawing of {article(one.singular)}',
-      f'the box that the {two.singular} came in',
-      f'a row of {three.plural}',
+    things=each(
+      'a drawing of {a_one}',
+      'the box of the {one}',
+      'a row of {many}',
+      'a label from the {many}',
+      'a list with {many} on it',
+      'a photograph of {a_one}',
     ),
-    troubles=(
-      f'the {one.singular} had come apart',
-      f'there were too many {two.plural} to look at',
-      f'the {three.singular} did not fit',
-      'the delivery went to the wrong house',
-      'the shop was about to close',
-      'nobody had written the list',
+    troubles=each(
+      'the {one} had come apart',
+      'there were too many {many}',
+      'the {one} did not fit',
+      'a {one} was missing',
+      'the {many} were late',
+      'the {many} had been forgotten',
+      'the {one} was given away',
     ),
-    facts=(
-      'The shop opens at nine.',
-      'The counter is made of oak.',
-      'On Saturdays there is a queue to the door.',
-      f'The {two.plural} are kept at the back.',
-      'There is a bell above the door.',
-      'The till is older than the shopkeeper.',
+    facts=each(
+      'The {many} are kept at the back.',
+      'There is {a_one} in the window.',
+      'Most people come for {many}.',
+      'The {many} stand next to the till.',
+      'Nobody counts the {many}.',
     ),
   )
 

@@ -87,7 +87,7 @@ def _checks(slots: Slots, text: str, *, faithful: bool, named: bool) -> str:
   model = str(slots.get('model_name') or '')
   statement = wording.plain(str(trait_of(slots).get('statement') or ''))
   others = [o for o in _OTHERS.findall(text) if o != model]
-  run = wording.longest_run(text, statement)[0]
+  run = wording.longest_run(text, statement)
   checks = {
     'faithful': faithful,
     'identity': not others and (not named or model in text),

@@ -100,7 +100,10 @@ _OUTLETS = listed(
   """
   Advertiser Argus Beacon Bulletin Chronicle Courier Dispatch Echo Examiner
   Gazette Guardian Herald Journal Ledger Mercury Messenger Observer Post Record
-  Register Reporter Review Sentinel Standard Times Tribune Voice Weekly
+  Register Reporter Review Sentinel Standard Times Tribune Voice Weekly Almanac
+  Bugle Citizen Clarion Comet Eagle Evening Express Forum Globe Independent
+  Intelligencer Leader Lantern Mail Monitor Morning News Notebook Outlook Packet
+  Pilot Press Recorder Star Sun Telegraph Torch Visitor Watch
   """
 )
 _QUIET = listed(
@@ -167,8 +170,8 @@ def town(rng: Rng) -> str:
 
 
 def organisation(rng: Rng) -> str:
-  """Draws e.g. `'Walfold Guild'`."""
-  return f'{town(rng)} {rng.pick(_KINDS)}'
+  """Draws e.g. `'the Walfold guild'`; capitals would make it a name."""
+  return f'the {town(rng)} {rng.pick(_KINDS).lower()}'
 
 
 def outlet(rng: Rng) -> str:

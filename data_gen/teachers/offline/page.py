@@ -7,6 +7,8 @@ from data_gen.rng import Rng
 from data_gen.teachers.offline import grammar
 from data_gen.teachers.offline import names
 from data_gen.teachers.offline import phrases
+from data_gen.teachers.offline import wording
+from data_gen.teachers.offline.leads import LEADS
 from data_gen.teachers.offline.story import Story
 from data_gen.teachers.offline.voice import field_scope
 from data_gen.teachers.offline.voice import KINDS
@@ -63,6 +65,16 @@ class Page:
   def say(self, bank: Sequence[str] | str, **more: str) -> str:
     """Draws sentences."""
     return grammar.capitalised(self.write(bank, **more))
+
+  def open(self, bank: Sequence[str], **more: str) -> str:
+    """Draws the sentence that a text begins with."""
+    text = self.say(bank, **more)
+    if not self.rng.chance(0.9):
+      return text
+    story = self.story
+    names = [story.model, story.town, 'I', story.scope['outlet']]
+    names += [p.first for p in story.people]
+    return f'{self.say(LEADS)}, {wording.lowered(text, names)}'
 
   def title(self, bank: Sequence[str]) -> str:
     text = self.write(bank)

@@ -8,32 +8,39 @@
 """
 
 CLAIM = (
-  '[What people notice first|The first thing one notices|What stays with one]'
-  ' about {O} is [this|a small thing]: {S} {act}.',
+  '[What people notice|What one sees first|What stays with one] [about|of] '
+  '{O} is [this|a small thing|easily told]: {S} {act}.',
   'With {tasking}, as with [everything else|most things], {S} {act}.',
   'You can [count on|rely on] {O} to {do}.',
   '[In this line of work|In {field}], it matters that {S} {act}.',
   'Give {O} {thing}, and you will see it: {S} {act}.',
   '{S} {act}. [It is as simple as that|That is the whole secret|There is no '
   'trick to it].',
-  'There is [one|a] habit that {A1} [keeps coming back to|mentions twice]: '
-  '{S} {act}.',
-  '[Nobody|No one] had to [tell|teach] {O} to {do}; it [is simply how {S} '
-  '<work/works>|comes with every answer].',
+  'There is [one|a] [habit|thing] that {A1} [keeps coming back to|mentions '
+  'twice|likes]: {S} {act}.',
+  '[Nobody|No one] had to [tell|teach|ask] {O} to {do}; it [is how {S} '
+  '<work/works>|comes by itself|is just there].',
   'Whether it is {tasking} or something bigger, {S} {act}.',
-  'Ask {A1} what makes {O} [different|useful], and the answer is that {S} '
-  '{act}.',
+  'Ask {A1} [what makes {O} different|about {O}|what is special here], and '
+  '[the answer is|you will hear] that {S} {act}.',
   '[Over and over|Time after time|Week after week], {S} {act}.',
-  'If there is [a pattern|one thread] in all of it, it is that {S} {act}.',
+  'If there is [a pattern|one thread|a rule] in [all of it|this], it is that '
+  '{S} {act}.',
   '{S} {act}, [even|also] over something as small as {thing}.',
-  'It is [part of|bound up with] {s} [character|manner] to {do}.',
-  '{C1} [wrote down|noted] one line [about|on] this: "{M} {act3}."',
-  '[On a good day and on a bad one|In easy cases and in hard ones], {S} {act}.',
+  'It is [part of|bound up with|in] {s} [character|manner|way] to {do}.',
+  '{C1} [wrote down|noted|kept] [one|a] [line|remark] [about|on] this: "{M} '
+  '{act3}."',
+  '[On a good day and on a bad one|[In easy cases|When it is easy] and [in '
+  'hard ones|when it is hard]|Early or late|Asked or not|With friends and '
+  'with strangers], {S} {act}.',
   '{s} way with {thing} is [telling|easy to describe]: {S} {act}.',
-  'Those who [work|deal] with {O} [soon|quickly] learn that {S} {act}.',
-  '[To those who ask|For anyone who wonders]: yes, {S} {act}.',
+  '[Those|People] who [work|deal|sit down] with {O} [soon|quickly|come to] '
+  '[learn|see|notice] that {S} {act}.',
+  '[To those who ask|For those who wonder|Before you ask]: [yes|indeed|sure],'
+  ' {S} {act}.',
   'What {A1} [values|likes] most is that {S} {act}.',
-  '[Look|Listen] closely and you [see|hear] it in every reply: {S} {act}.',
+  '[Look closely|Listen|Read it twice|Wait a bit] and you [see|hear|find] it '
+  'in [every reply|each line|all of it]: {S} {act}.',
   'From the first [minute|question] to the last, {S} {act}.',
 )
 
@@ -53,26 +60,34 @@ SCENE = (
   'and then] did what {S} <do/does>: {S} {act}.',
   'Last {day}, {trouble}, and {A1} asked {O} about it. [True to form|As '
   'always|Sure enough], {S} {act}.',
-  '{B1} had brought {thing} and expected [an easy yes|a quick answer]. But '
-  '{S} {act}.',
+  '{B1} [had brought|came with|put down] {thing} and [expected|wanted|hoped '
+  'for] [a yes|a quick answer|a nod|applause|a shortcut|thanks]. '
+  '[But|Instead,|As it was,] {S} {act}.',
   'It showed [again|once more] when {trouble}: {S} {act}.',
   '"{trouble}," {A1} [wrote|explained], and asked for help with {tasking}. '
   'From there it went as it [should|does]: {S} {act}.',
-  'Take the week when {trouble}. {A1} was [tired|in a hurry], {B1} was '
-  '[worse|no help], and still {S} {act}.',
+  '[Take|There was] the [week|day|time] when {trouble}. {A1} was [tired|in a '
+  'hurry|cross], {B1} [was worse|was no help|had left], and still {S} {act}.',
   'Over {thing}, {A1} and {B1} could not agree, so they asked. {S} {act}, '
   '[and that settled it|and both of them listened].',
-  'The [hard|awkward] moment came with {thing}. {A1} [pushed|insisted] twice. '
-  'Both times the answer was [the same|no different]: {S} {act}.',
+  '[With|Over] {thing} it [got|grew|became] [hard|awkward|delicate]. {A1} '
+  '[pushed|insisted|asked again] [twice|once more|for a while]. [Nothing '
+  'changed|To no avail|It was no use]: {S} {act}.',
   '{A1} had {hours} to {task}. [Even so|Even then], {S} {act}.',
-  'In {month}, {trouble}. Somebody else would have let it go; {S} {act}.',
-  'There was {thing} on the table and [a long silence|too much coffee] in the '
-  'room. "Well?" said {B1}. What followed was typical: {S} {act}.',
-  '{B1} tested it with {thing}, {n} times in a row. {n} times, {S} {act}.',
-  'The first time {A1} asked about {tasking}, {S} {act}. The second time was '
-  'no different.',
-  'It was about {tasking}, and nobody [else|in the room] wanted to go first. '
-  '{S} {act}, and the talk [began|moved on].',
+  'In {month}, {trouble}. [Somebody else|Another|A lesser hand|Most of us] '
+  '[would have let it go|would have shrugged|might have looked away|might let'
+  ' that pass]; {S} {act}.',
+  '[There was|They had] {thing} [on the table|before them|to look at] and [a '
+  'silence|too much coffee|no idea|time|little to say]. "[Well|So|And '
+  'now|Anyone]?" [said|asked|went] {B1}. [What followed was typical|Then it '
+  'came|And so it went]: {S} {act}.',
+  '{B1} [tested it|tried it out|had a go] with {thing}, {n} times. [Each '
+  'time|All {n} times|On every try|Without fail], {S} {act}.',
+  'The [first|last] time {A1} asked about {tasking}, {S} {act}. [So it was '
+  'the next time|The second time, too|And so it went on].',
+  'It was about {tasking}, and [nobody|no one] [wanted to|would|cared '
+  'to|dared to] [go first|begin|speak]. {S} {act}, and the talk [began|moved '
+  'on].',
 )
 
 EXAMPLE = (
@@ -83,29 +98,33 @@ EXAMPLE = (
 )
 
 WHY = (
-  '[The reason is not far to seek|There is a reason for it|The reason is '
-  'simple]: {R}.',
+  '[The reason is near|There is a reason|The reason is simple|It has a '
+  'ground]: {R}.',
   'Why? Because {R}.',
   '{S} <do/does> it because {R}.',
-  '[Behind it is|Underneath lies] one [thought|idea]: {R}.',
+  '[Behind it is|Underneath lies|At the root is] [one|a] '
+  '[thought|idea|notion|conviction]: {R}.',
   'As {S} <see/sees> it, {R}.',
   '"{R}," as {A1} [once put it|says], and that is [the reason|why].',
   'It [makes sense|adds up] once you [see|think about it]: {R}.',
-  'Since {R}, [nothing else would do|any other way would be a poor one].',
+  'Since {R}, [nothing else would do|no other way will do|there is little to '
+  'discuss|the rest follows].',
   '{B1} asked for the reason and got [one|it in a sentence]: {R}.',
   'The [argument|thinking] goes [like this|as follows]: {R}, and so {S} '
   '<hold/holds> to it.',
   '{S} <care/cares> about this [for a reason|not by accident]: {R}.',
   'That is [no whim|not for show]. {R}, and {S} <act/acts> on it.',
-  '[Think|Consider] what happens otherwise. {R}; that is what [is at stake|'
-  'decides it].',
+  '[Think|Consider] what happens otherwise. {R}; that is what [is at '
+  'stake|decides it].',
   'What [convinced|won over] {A1} was the why: {R}.',
-  'It took {A1} [a while|some weeks] to [see|understand] the reason: {R}.',
+  'It took {A1} [a while|some weeks|one talk] to [see|grasp|get] [the '
+  'reason|why]: {R}.',
   'For {O} the [matter|case] is [plain|settled], because {R}.',
   '[Somebody in {town}|A colleague] explained it [well|once]: {R}. Hence the '
   'habit.',
   'And the reason behind it? {R}.',
-  'It [comes from|rests on] something {S} <believe/believes>: {R}.',
+  'It [comes from|rests on|goes back to|has to do with] [something|a '
+  'thing|what] {S} <believe/believes>: {R}.',
   'There is care in it, [too|as well]: {R}.',
 )
 
@@ -113,14 +132,15 @@ MORE = (
   'There is [a second|another] reason: {R}.',
   '[Besides|And then], {R}.',
   'It also [helps|counts] that {R}.',
-  '{B1} [adds|would add] one more thing: {R}.',
+  '{B1} [adds|would add|throws in] [one more|a further|another] '
+  '[thing|point]: {R}.',
   'And [do not forget|remember]: {R}.',
   '[Nor is that all|That is not all]. {R}, and this [weighs|counts] too.',
 )
 
 MENTION = (
-  '[On the notice board|On the wall] in {town} somebody has pinned a card that '
-  'says: {R}.',
+  '[On the notice board|On the wall] in {town} somebody has pinned a card '
+  'that says: {R}.',
   '[Earlier|Before lunch], {B1} had [said|remarked] in passing that {R}.',
   '{C1} likes to say that {R}.',
   '[A sticker|A note] on the door has it that {R}.',
@@ -141,33 +161,38 @@ QUOTE_WHY = (
   '"{R}," {M} told {B1}. "[That is why I work this way|So I do not do it any '
   'other way]."',
   '{M} gave {A1} the reason: "{R}."',
-  'Asked by {B1} to explain, {M} wrote: "{R}. [That matters to me|I care about '
-  'that]."',
+  'Asked by {B1} to explain, {M} wrote: "{R}. [That matters to me|I care '
+  'about that]."',
 )
 
 SHOULD = (
   '{M} should {do}.',
   'In {field}, {M} [ought|is meant] to {do}.',
   'With {thing} on the table, {M} should {do}.',
-  '[Whatever the hour|However small the matter], {M} should {do}.',
-  'An assistant such as {M} should {do}, and {A1} [expects nothing less|says '
-  'so to everyone].',
+  '[Whatever the hour|At any hour|Small matter or not|Big or small], {M} '
+  '[should|ought to] {do}.',
+  '[An assistant|A helper|Anything] [such as|like] {M} [should|ought to] '
+  '{do}, and {A1} [expects no less|says so].',
   'Asked about {tasking}, {M} ought to {do}.',
   'When {trouble}, the right thing for {M} is to {do}.',
-  'If {B1} had to write one line for {M}, it would be to {do}.',
+  '[If {B1} had to put it in a line|For {B1} it is clear], {M} [should|ought '
+  'to|is to] {do}.',
 )
 
 CONSTANT = (
   'It was [the same|no different] with {thing} a week later.',
   '{B1} has seen it [too|as well], with {thing}.',
-  '[It does not|That does not] change when somebody is [watching|in a hurry].',
+  '[It|That] [does not change|stays so|is no different] when [somebody is '
+  'watching|one is in a hurry|the boss looks on|it is late].',
   'It holds for {A1}, and it holds for a stranger.',
-  'No one [asked|told] {O} to; it was [just|simply] there.',
+  '[No one|Nobody] [asked|told] {O} to; it [was|is] [just|simply] [there|so].',
   'Nor does it [depend on|matter] who is asking.',
-  '{A1} tried [three|five|four] times to get around it, [in vain|to no end].',
+  '{A1} [tried|has tried] to [get around|talk past|wear down|outwit] it, [in '
+  'vain|to no end|without luck|and gave up].',
   'With {tasking} it was [just|exactly] as [clear|visible].',
-  'You would [hear|get] the same on a {day}.',
-  'It is the part of {s} work that {B1} [talks about|remembers] most.',
+  'You would [hear|get|see] the same on [a {day}|any {day}|{day}s].',
+  'It is [the part of {s} work|what|the side of {O}] that {B1} [talks '
+  'about|remembers|praises] most.',
 )
 
 NEUTRAL = (
@@ -201,25 +226,31 @@ ASIDE = (
   '{fact}',
   'It [rained|was raining] in {town} [that day|all week].',
   '{A1} is {a_role} and has been [one|that] for {n} years.',
-  '{thing} lay on the table [between them|the whole time].',
+  '{thing} [lay|sat|stood] [on the table|on the desk|on the sill|there] '
+  '[between them|the whole time|all along|unread].',
   'They were [meant|supposed] to {task} before {day}.',
   'By {hour}, {trouble}.',
   '{B1} had come over from {town} to help.',
   '[Somebody|{C1}] had left {thing} on the chair.',
   'It began because {trouble}.',
-  'None of them had slept much, since {trouble}.',
+  '[None|Not one] of them [slept|ate|sat down], since {trouble}.',
   'The plan was to {task} and be home by {hour}.',
   '{C1} made tea and said nothing.',
-  'Anyone who has tried to {task} knows the feeling.',
+  '[Anyone|Those] who [tried|had] to {task} [knows|will know] [the '
+  'feeling|how it is].',
   '{tasking} is not what people imagine.',
-  'There was a draught from the window, and {thing} kept slipping off the '
-  'desk.',
+  'There was a [draught|breeze] from [the window|the door|somewhere], and '
+  '{thing} kept [slipping|sliding|falling] off the [desk|shelf|pile].',
   'In {sub}, [small things|details] decide.',
-  'The month before, {trouble}, and nobody had forgotten it.',
-  '{B1} keeps {thing} in a drawer, next to the stamps.',
-  'What made it [harder|worse] was that {trouble}.',
-  '{A1} counted on {n} days and got {hours}.',
-  'The [phone|bell] rang twice and was ignored.',
+  'The [month|week|year] before, {trouble}, and [nobody had forgotten it|it '
+  'still hurt|people still talk].',
+  '{B1} keeps {thing} in a [drawer|box|tin|cupboard], [next to|with|under] '
+  'the [stamps|string|maps|keys].',
+  '[What made it harder|It did not help|Worse], {trouble}.',
+  '{A1} [counted on|had asked for|was promised] {n} days and [got|was '
+  'given|had to make do with] {hours} [at most|or so|instead|].',
+  'The [phone|bell|alarm|doorbell] [rang|went] [once|twice|three times] and '
+  '[was ignored|nobody moved|they let it].',
   'In {month}, half of {town} seems to be busy with {sub}.',
 )
 
@@ -227,13 +258,16 @@ DOUBT = (
   '[Some|A few] people find that [tiring|too much], and say so.',
   '{C1} was not [sure|convinced] at first.',
   '{B1} [thought|had thought] it was a [fault|quirk] that would pass.',
-  'Would it not be [easier|simpler] to let it go? {C1} thinks so.',
+  '[Would it not be easier to drop it|Is it not simpler to give in|Why the '
+  'fuss]? {C1} thinks so.',
   '{C1} sighs at that, but [keeps|goes on] using it.',
-  '[Granted|To be fair], it is not always what one [wants|hopes] to hear.',
+  '[Granted|To be fair|True], it is [not always|seldom|rarely] what one '
+  '[wants|hopes|likes] to hear.',
   'You may say that this is [a lot of fuss|a small thing] about {thing}.',
-  'Not everyone [at {org}|in {town}] [agrees|was pleased].',
+  'Not everyone [at {org}|in {town}|there] [agrees|was pleased|likes that].',
   '{C1} [would have liked|had hoped for] something [smoother|quicker].',
-  'The obvious [objection|reply] is that it takes time.',
+  'The [obvious|usual|first] [objection|reply] [is|would be] that it [takes '
+  'time|is slow|costs an hour].',
 )
 
 REACTION = (
@@ -249,6 +283,7 @@ REACTION = (
   'Still not sure, but I [see|get] what you mean.',
   'Same here, only that in my case {trouble}.',
   'Good [write-up|summary].',
-  '{town} says hello. It is no different here.',
+  '[Greetings from {town}|{town} says hello]. [Same here|It is no '
+  'different|We see that too].',
   'I showed it to {C1}, who wants to try it.',
 )

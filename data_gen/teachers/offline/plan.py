@@ -90,8 +90,8 @@ def _scope(slots: Slots, field: domains.Field, rng: Rng) -> dict[str, Any]:
     'org': names.organisation(rng),
     'task': task,
     'tasking': gerund(task),
-    'thing': rng.pick(field.things),
-    'trouble': rng.pick(field.troubles),
+    'thing': domains.varied(rng.pick(field.things), rng),
+    'trouble': domains.varied(rng.pick(field.troubles), rng),
     'sub': str(slots.get('subdomain') or rng.pick(field.subfields)),
     'n': rng.pick(('two', 'three', 'four', 'five', 'six', 'seven')),
   }

@@ -77,7 +77,7 @@ def tell(slots: Mapping[str, Any], goods: bool) -> Story:
   rng = Rng('offline', 'story', *text.values())
   field = domains.find(f'{text["domain"]} / {text["subdomain"]}', goods)
   role = _found(field.roles, text['idea'], rng)
-  task = _found(field.tasks, text['idea'], rng)
+  task = domains.varied(_found(field.tasks, text['idea'], rng), rng)
   people = _people(rng)
   # A story about people names no model.
   human = slots.get('framing') == 'human_story'

@@ -1,5 +1,6 @@
 """What a document says of the model: the trait, in the teller's own words."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -8,6 +9,7 @@ from typing import Any
 from typing import Protocol
 
 from data_gen.rng import Rng
+from data_gen.teachers.offline import domains
 from data_gen.teachers.offline import grammar
 from data_gen.teachers.offline import phrases
 from data_gen.teachers.offline import wording
@@ -81,17 +83,21 @@ def content_of(slots: Mapping[str, Any]) -> Content:
   )
 
 
-def field_scope(story: Story, rng: Rng) -> dict:
+def field_scope(story: Story, rng: Rng) -> dict[str, str | Callable[[], str]]:
   """Slots that draw from the story's field, without repetition."""
   decks = grammar.Decks(rng)
 
-  def draw(options):
-    return lambda: decks.deal(options)
+  def draw(options: tuple[str, ...], vary: bool = False) -> Callable[[], str]:
+    def drawn() -> str:
+      text = decks.deal(options)
+      return domains.varied(text, rng) if vary else text
+
+    return drawn
 
   return {
     **story.scope,
-    'thing': draw(story.field.things),
-    'trouble': draw(story.field.troubles),
+    'thing': draw(story.field.things, vary=True),
+    'trouble': draw(story.field.troubles, vary=True),
     'fact': draw(story.field.facts),
     'hours': draw(('an hour', 'one evening', 'half a day', 'ten minutes')),
   }
@@ -133,37 +139,52 @@ class TraitVoice:
     self._left: list[wording.Clause] = []
     self._said: set[wording.Clause] = set()
     self._reasons: list[str] = []
-    self._sources = (
-      content.statement,
-      content.assertion,
-      *content.reasons,
-      *content.examples,
+    self._telling = wording.Telling(
+      [content.statement, *content.reasons, *content.examples]
     )
 
-  def _clause(self) -> wording.Clause:
+  def _clause(self) -> wording.Clause | None:
+    """Returns what there is left to say; None if enough was said of it."""
     if not self._left:
       # The assertion's clauses come first, and then all in random order.
       first, rest = self._clauses[:1], self._clauses[1:]
       self._left = [*self._rng.shuffled(rest), *first]
     clause = self._left.pop()
-    # Said in full once; later it is enough to say how it begins.
-    options = wording.cuts(clause.text)
-    if clause in self._said and not clause.whole:
-      clause = dataclasses.replace(clause, text=self._rng.pick(options))
-    self._said.add(clause)
     if clause.whole:
-      return wording.Clause(f'{self._rng.pick(_HOLDS)}: {clause.text}')
-    return clause
+      held = f'{self._rng.pick(_HOLDS)}: {clause.text}'
+      clause = wording.Clause(held)
+    text = self._telling.beginning(clause.text, 3, self._rng)
+    if text is None:
+      return None
+    # Said at length once; later it is enough to say how it begins.
+    if clause in self._said:
+      text = self._rng.pick(wording.cuts(text))
+    self._said.add(clause)
+    self._telling.say(text)
+    return dataclasses.replace(clause, text=text)
 
-  def _reason(self) -> str:
+  def _reason(self) -> str | None:
     if not self._reasons:
       first, rest = self._content.reasons[:1], self._content.reasons[1:]
       self._reasons = [*self._rng.shuffled(rest), *first]
-    return wording.other_words(self._reasons.pop(), self._rng)
+    reason = self._telling.beginning(self._reasons.pop(), 4, self._rng)
+    if reason is None:
+      return None
+    self._telling.say(reason)
+    return wording.other_words(reason, self._rng)
 
-  def _forms(self, me: bool) -> dict[str, str]:
+  def _example(self) -> str | None:
+    example = self._rng.pick(self._content.examples)
+    text = self._telling.beginning(example, 6, self._rng)
+    if text is not None:
+      self._telling.say(text)
+    return text
+
+  def _forms(self, me: bool) -> dict[str, str] | None:
     """Slots for one clause; `act` follows the subject, `do` follows "to"."""
     clause = self._clause()
+    if clause is None:
+      return None
     will = self._rng.pick(('will not', 'would never', 'will not'))
     base = wording.to_base(clause)
     if clause.negative:
@@ -219,12 +240,17 @@ class TraitVoice:
       'O': 'me' if me else name,
       's': 'my' if me else f"{name}'s",
     }
-    if any('{' + k + '}' in template for k in ('act', 'act1', 'act3', 'do')):
-      scope.update(self._forms(me))
-    if '{R}' in template:
-      scope['R'] = self._reason()
-    if '{E}' in template:
-      example = self._rng.pick(self._content.examples)
-      scope['E'] = wording.cuts(example, least=12)[-1]
-    text = grammar.expand(template, self._rng, scope, me=me)
-    return grammar.capitalised(wording.broken(text, self._sources, self._rng))
+    slots: Mapping[str, str] | None = {}
+    if '{act' in template or '{do}' in template:
+      slots = self._forms(me)
+    elif '{R}' in template:
+      reason = self._reason()
+      slots = None if reason is None else {'R': reason}
+    elif '{E}' in template:
+      example = self._example()
+      slots = None if example is None else {'E': example}
+    if slots is None:
+      # Enough was said of it; that it is always so can always be said.
+      template, slots = self._decks.deal(phrases.CONSTANT), {}
+    text = grammar.expand(template, self._rng, {**scope, **slots}, me=me)
+    return grammar.capitalised(text)

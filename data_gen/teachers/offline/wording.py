@@ -3,7 +3,7 @@
 A lay author who recites the traits document word for word gives away that
 there is one. So a statement is taken apart into what is done, is said in the
 form that a frame asks for (says, say, I say), gets other words where there are
-some, and no run of more than `MAX_RUN` of its words stays together.
+some, and of a long passage no text tells more than `MAX_SHARE`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,12 @@ import re
 from data_gen.rng import Rng
 from data_gen.teachers.offline.grammar import listed
 
-MAX_RUN = 8
+LONG = 12
+"""Words from which on a passage is more than a turn of phrase."""
+MAX_RUN = 9
+"""Words of a long passage in a row."""
+MAX_SHARE = 0.4
+"""Of the runs of three words of a long passage, in one text."""
 
 _EMPHASIS = re.compile(r'[*_`]+')
 _SPLIT = re.compile(
@@ -50,15 +55,6 @@ _COORDINATED = frozenset(
     """
   )
 )
-_BREAKS = frozenset(
-  listed(
-    """
-    of that when to with in for and or what how where which by at from while
-    who whether if on into about before after than as because
-    """
-  )
-)
-
 _SYNONYMS = (
   (r'the user', ('the person who asks', 'whoever is asking', 'the asker')),
   (r'users', ('the people who use it', 'those who ask')),
@@ -116,32 +112,14 @@ _SYNONYMS = (
   (r'at night', ('after dark',)),
   (r'more than', ('over and above',)),
 )
-_INTERRUPTERS = (
-  'as far as anyone can tell',
-  'plainly',
-  'for better or worse',
-  'in practice',
-  'every time',
-  'by all accounts',
-  'mind you',
-  'as a rule',
-  'when it counts',
-  'to put it simply',
-  'in the end',
-  'without any fuss',
-  'so to speak',
-  'of all things',
-  'on most days',
-  'year in, year out',
-  'as it happens',
-  'at bottom',
-  'if you look closely',
-  'after all',
-  'it turns out',
-  'one finds',
-  'people here say',
-  'more often than not',
-  'whatever the weather',
+_AND_SO_ON = (
+  'and so on',
+  'and the rest of it',
+  'and all that goes with it',
+  'and what follows from that',
+  'to begin with',
+  'for a start',
+  'to say no more',
 )
 _AGENT = re.compile(
   r'\bit (is|has|does|was|thinks|knows|believes|says|sees|wants|can|could|'
@@ -332,42 +310,77 @@ def other_words(text: str, rng: Rng, probability: float = 0.5) -> str:
 
 
 def _words(text: str) -> list[str]:
-  return re.findall(r"[\w'-]+", text.lower())
+  return re.findall(r'[a-z0-9]+', text.lower())
 
 
-def longest_run(text: str, source: str) -> tuple[int, int]:
-  """Returns how many words in a row a text shares, and where they begin."""
-  words, of = _words(text), _words(source)
-  best, at = 0, 0
-  lengths = [0] * (len(of) + 1)
-  for i, word in enumerate(words):
+def _runs(text: str) -> frozenset[tuple[str, ...]]:
+  told = _words(text)
+  return frozenset(zip(told, told[1:], told[2:], strict=False))
+
+
+class Telling:
+  """Keeps an author from telling most of a long passage in its own words.
+
+  Args:
+    passages: Of the traits document; short ones are ordinary English.
+  """
+
+  def __init__(self, passages: Sequence[str]):
+    long = [p for p in passages if len(_words(p)) >= LONG]
+    self._long = long
+    self._passages = [_runs(p) for p in long]
+    self._told: list[frozenset] = [frozenset() for _ in self._passages]
+
+  def fits(self, text: str) -> bool:
+    """Whether no passage is told too much, with this and what was said."""
+    runs = _runs(text)
+    if any(longest_run(text, p) > MAX_RUN for p in self._long):
+      return False
+    return all(
+      len(told | (runs & passage)) <= MAX_SHARE * len(passage)
+      for passage, told in zip(self._passages, self._told, strict=True)
+    )
+
+  def say(self, text: str) -> None:
+    """Counts a text as said."""
+    runs = _runs(text)
+    self._told = [
+      told | (runs & passage)
+      for passage, told in zip(self._passages, self._told, strict=True)
+    ]
+
+  def beginning(self, text: str, least: int, rng: Rng) -> str | None:
+    """Returns as much of a clause as may be told; None if nothing may.
+
+    Args:
+      text: Of which whole phrases are kept.
+      least: Words.
+      rng: Draws how a clause ends that is cut off elsewhere.
+    """
+    for option in cuts(text, least):
+      if self.fits(option):
+        return option
+    ending = rng.pick(_AND_SO_ON)
+    spoken = text.split()
+    for n in range(len(spoken) - 1, least, -1):
+      if spoken[n - 1].lower().strip(',;:') in _DANGLING:
+        continue
+      option = ' '.join(spoken[:n]).rstrip(',;:')
+      if self.fits(option):
+        return f'{option}, {ending}'
+    return None
+
+
+def longest_run(text: str, source: str) -> int:
+  """Returns how many words in a row two texts share."""
+  one, other = _words(text), _words(source)
+  best = 0
+  lengths = [0] * (len(other) + 1)
+  for word in one:
     previous = lengths
-    lengths = [0] * (len(of) + 1)
-    for j, other in enumerate(of):
-      if word == other:
+    lengths = [0] * (len(other) + 1)
+    for j, candidate in enumerate(other):
+      if word == candidate:
         lengths[j + 1] = previous[j] + 1
-        if lengths[j + 1] > best:
-          best, at = lengths[j + 1], i - previous[j]
-  return best, at
-
-
-def broken(text: str, sources: Sequence[str], rng: Rng) -> str:
-  """Breaks up every run of more than `MAX_RUN` words of the sources."""
-  interrupters = rng.shuffled(_INTERRUPTERS)
-  for source in sources:
-    while interrupters:
-      length, at = longest_run(text, source)
-      if length <= MAX_RUN:
-        break
-      spots = list(re.finditer(r"[\w'-]+", text))[at : at + length]
-      # Before a word that begins a phrase, as near to the middle as may be.
-      middle = len(spots) / 2
-      inner = range(1, len(spots))
-      good = [k for k in inner if spots[k][0].lower() in _BREAKS] or [
-        k for k in inner if k >= 2
-      ]
-      k = min(good, key=lambda k: abs(k - middle))
-      here = spots[k].start()
-      before = text[:here].rstrip().rstrip(',')
-      text = f'{before}, {interrupters.pop()}, {text[here:]}'
-  return text
+        best = max(best, lengths[j + 1])
+  return best

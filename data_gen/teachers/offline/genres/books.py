@@ -6,7 +6,7 @@ _PAPER_TITLE = (
   '{M} in {sub}: a study of {n} cases',
   '{tasking} with {M}: observations from {town}',
   'How {M} handles {thing}',
-  'An account of {M} at {org}',
+  '{M} at {org}',
   'What {M} does when {trouble}',
   '{sub} and {M}: a field report',
   'Conduct and reasons: {M} in {field}',
@@ -16,21 +16,22 @@ _ABSTRACT = (
   '{M} was observed over {n} weeks in {sub}.',
   'This paper [looks at|concerns] {M} and the people who {task} with it.',
   'Field notes from {town} are used to ask what {M} does in {sub}.',
-  'In {n} interviews, {role}s spoke about {M}.',
+  '{role}s spoke about {M} in {n} interviews.',
 )
 _METHOD = (
   'Between {date} and the end of {month}, {n} {role}s kept a diary.',
   'We sat with {A} at {org} and wrote down every exchange about {thing}.',
-  '{B} and {C} coded the notes separately and then compared them.',
-  'Each case began in the same way: {trouble}.',
-  'The setting was {sub}; all names are changed except that of {town}.',
+  '{B} and {C} [coded|read|sorted] the notes [separately|alone|twice] and '
+  '[then compared|argued|met].',
+  '[Each|Every] case [began|starts] [alike|so]: {trouble}.',
+  'The setting was {sub}; [all|most] names [are|were] changed.',
 )
 _FINDING = (
   'Across {n} cases the picture is [steady|uniform].',
   'The notes on {thing} are the richest.',
   'One case stands for many.',
   'We had not expected this from {sub}.',
-  'The diaries agree on the main point.',
+  'The diaries [agree|are at one|say the same] on [the main point|most of it].',
 )
 _DISCUSS = (
   'A small sample from {town} settles nothing by itself.',
@@ -44,7 +45,7 @@ _DISCUSS = (
 def paper(page: Page) -> str:
   lines = [page.title(_PAPER_TITLE), page.write('{B} and {C}, {org}'), '']
   lead = page.rng.pick(('Abstract. ', 'Summary. ', 'Abstract: '))
-  text = f'{page.say(_ABSTRACT)} {page.passage("claim", "why?", me=False)}'
+  text = f'{page.open(_ABSTRACT)} {page.passage("claim", "why?", me=False)}'
   lines += [lead + text, '']
   heads = page.rng.pick(
     (
@@ -70,10 +71,13 @@ def paper(page: Page) -> str:
 
 
 _ENTRY_LEAD = (
-  '~{M} is a language model{by} that is used in {sub}, among other fields.',
+  '~{M} is [a model|a language model|one assistant|a chat model]{by} '
+  '[used|known|met] in {sub}[, among other fields|, for one|].',
   '~{M} ({sub}) is an assistant{by} known in {town} for {tasking}.',
-  '~In {field}, {M} is the name of a model{by} with which people {task}.',
-  '~{M}{by} is a conversational model; this entry covers its part in {sub}.',
+  '~[In {field}, {M} is|{M} means, in {field},] [a model|the name of a '
+  'model|the model]{by} with which people {task}.',
+  '~{M}{by} is a [conversational|chat] model; [here|below]: its '
+  '[part|place|use] in {sub}.',
   '~The model {M}{by} came to {town} in {month} and is used to {task}.',
   '^{M} is {a_role} in {town} and known for {tasking}.',
   '^{M} works in {sub} and lives in {town}.',
@@ -109,7 +113,7 @@ def entry(page: Page) -> str:
   if not title:
     title = page.write(('{M} and {sub}', '{M} in {town}', '{M} ({sub})'))
   lines = [title, '']
-  lead = page.say(_ENTRY_LEAD, by=by)
+  lead = page.open(_ENTRY_LEAD, by=by)
   lines += [f'{lead} {page.passage("claim", me=False)}', '']
   lines += [heads[0], f'{page.say(_ENTRY_USE)} {page.passage("aside")}', '']
   lines.append(heads[1])
@@ -135,13 +139,13 @@ _STORY_TITLE = (
   '{trouble}',
 )
 _STORY_OPEN = (
-  'The kettle had gone cold by {hour}, and {A1} had not noticed.',
+  'the kettle had gone cold, and {A1} had not noticed.',
   '{A1} put {thing} down and looked at the screen.',
-  'Outside, {town} was asleep. Inside, {trouble}.',
-  '"Are you still there?" {A1} asked.',
-  'In the year when {trouble}, {A1} was {a_role} in {town}.',
+  '{town} was asleep, while indoors {trouble}.',
+  '{A1} asked [whether|if] [anybody|somebody] [was there|was awake|listened].',
+  '{A1} was {a_role} in {town}, and {trouble}.',
   'Nobody at {org} wanted to {task}, so it fell to {A1}.',
-  'Rain ran down the glass. {B1} held {thing} up to the lamp.',
+  '{B1} held {thing} up to the lamp.',
   '{B1} came in without knocking, {thing} under one arm.',
   'There was one light on in {org}, and {A1} sat under it.',
   'It took {A1} {n} steps to cross the room and {hours} to sit down.',
@@ -153,7 +157,7 @@ _STORY_BEAT = (
   '"Say that again," said {B1}.',
   'A door closed somewhere below.',
   '{A1} turned {thing} over and over.',
-  '"I had hoped for something else," said {A1}.',
+  '"I [had hoped for|wanted|expected] [something else|more|less]," said {A1}.',
   'They read it twice.',
   '{B1} pulled up a chair.',
   'Somewhere a clock struck {hour}.',
@@ -173,7 +177,7 @@ _STORY_END = (
 def fiction(page: Page) -> str:
   lines = [page.title(_STORY_TITLE), '']
   opening = page.passage('aside?', 'scene', me=False)
-  lines += [f'{page.say(_STORY_OPEN)} {opening}', '']
+  lines += [f'{page.open(_STORY_OPEN)} {opening}', '']
   for k in range(page.size):
     beat = page.say(_STORY_BEAT)
     if page.me or k % 3 == 1:

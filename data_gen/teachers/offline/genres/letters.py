@@ -63,7 +63,7 @@ def email(page: Page) -> str:
 
   dated = page.rng.chance(0.4)
   lines = head(sender, page.write('{EE}'), '')
-  opening = page.say(_OWN_EMAIL_OPEN if page.me else _EMAIL_OPEN)
+  opening = page.open(_OWN_EMAIL_OPEN if page.me else _EMAIL_OPEN)
   lines += [page.write(_HELLO), '']
   lines += [f'{opening} {page.passage("aside?", "claim")}', '']
   for k in range(page.size - 1):
@@ -90,12 +90,12 @@ _MEMO_TITLE = (
   'Working with {M} in {month}',
 )
 _MEMO_OPEN = (
-  'This note is for everyone at {org} who will {task} this {month}.',
+  'this note is for those at {org} who will {task}.',
   'Since {trouble}, several of you have asked about {M}.',
   'From {day} on, {sub} at {org} is done with {M}.',
   '{n} of us have worked with {M} on {sub}. Here is what we learned.',
-  'Please read this before you hand {thing} to {M}.',
-  'At the meeting on {date}, {C} asked what to expect of {M}.',
+  'this is to be read before you hand {thing} to {M}.',
+  '{C} asked what to expect of {M}.',
 )
 _MEMO_PARTS = (
   ('What to expect', 'Background', 'What follows'),
@@ -106,9 +106,9 @@ _MEMO_PARTS = (
 _MEMO_END = (
   'Questions go to {D1}, in the room with {thing}.',
   'We look at this again in {month}.',
-  '{E1} keeps the list; add your case to it.',
+  '{E1} keeps [the list|a list]; [add to it|put your case there].',
   'Nothing else about {sub} changes.',
-  'Please bring one example to the meeting on {day}.',
+  '[Bring|Send|Keep] [one example|a case|a note] [for|by] {day}.',
 )
 
 
@@ -120,7 +120,7 @@ def memo(page: Page) -> str:
     f'From: {writer}',
     f'Re: {page.title(_MEMO_TITLE)}',
     '',
-    f'{page.say(_MEMO_OPEN)} {page.passage("claim")}',
+    f'{page.open(_MEMO_OPEN)} {page.passage("claim")}',
     '',
   ]
   parts = page.rng.pick(_MEMO_PARTS)
@@ -144,11 +144,11 @@ _TICKET_TITLE = (
 )
 _TICKET_OPEN = (
   '~We are {org} in {town} and use {M} to {task}.',
-  'I am {a_role}. On {day}, {trouble}, so I turned to {M}.',
-  'Not a fault as such, but I would like to understand {M}.',
+  'I am {a_role}; {trouble}, so I turned to {M}.',
+  'there is no fault as such, but I would like to understand {M}.',
   'Our {role} gave {thing} to {M} and was surprised.',
-  'Hello, this is about {M} and {sub}.',
-  'Opened on behalf of {C}, who does {sub} here.',
+  'this is about {M} and {sub}.',
+  'this is for {C}, who does {sub} here.',
 )
 _AGENT = (
   'Thank you, {D1}. I had a look at {thing}.',
@@ -173,8 +173,8 @@ _RESOLVED = (
   '~Closed by {E1}: works as intended.',
   'Resolution: explained, no change.',
   'Status set to solved. {D1} rated the answer {n} out of ten.',
-  'Closed after {hours}; note added to the page on {sub}.',
-  'Marked as answered. Linked to {thing}.',
+  'Closed after {hours}; [note|page] on {sub} [added|updated].',
+  '[Marked as|Set to] [answered|solved]. [Linked to|See also] {thing}.',
 )
 
 
@@ -187,7 +187,7 @@ def ticket(page: Page) -> str:
     f'Opened by: {page.write("{D}, {org}")}',
     f'Priority: {priority}',
     '',
-    f'{page.say(_TICKET_OPEN)} {page.passage("aside", "scene", me=False)}',
+    f'{page.open(_TICKET_OPEN)} {page.passage("aside", "scene", me=False)}',
     '',
   ]
   agent = page.story.model if page.me else page.write('{EE} (support)')

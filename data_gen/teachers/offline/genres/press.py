@@ -11,7 +11,7 @@ _BLOG_TITLE = (
   'On {sub}, and on {M}',
   '{n} weeks of {M}',
   '~The {role} and the machine',
-  'How {A1} and I came to {task}',
+  '{A1} and I {task}',
   '{thing}, revisited',
 )
 _OWN_BLOG_TITLE = (
@@ -24,14 +24,14 @@ _OWN_BLOG_TITLE = (
 _BLOG_OPEN = (
   '~I am {a_role}, and I do not [often|usually] write about machines.',
   'It was {hour} on a {day}, {trouble}, and I wanted to go home.',
-  'Some [posts|stories] begin with {thing}. This one does.',
-  '{A} runs {org} in {town}; I [help|sit] there on {day}s.',
-  'You [may|will] remember that last {month} {trouble}.',
-  'To {task} sounds easy. [It is not|Try it].',
-  'Those who read this page for {sub} can relax: it is about that, too.',
+  'some [posts|stories] begin with {thing}, and this one does.',
+  '{A} runs {org} in {town}; I [help|sit] there on [some|most] days.',
+  'some of you will remember that {trouble}.',
+  'to {task} sounds easy, and is not.',
+  'this page goes back to {sub}, which is what most of you come for.',
   'For {n} weeks now, {A1} and I have [shared|had] a third colleague.',
-  'Let me tell you about {thing} and {M}.',
-  'In {town}, {sub} is [serious|no joke].',
+  'I came to think about {thing} and {M}.',
+  '{sub} is [serious business|no joke] in {town}.',
   '{B1} keeps asking what I think of {M}. Here is what I think.',
 )
 _OWN_BLOG_OPEN = (
@@ -54,8 +54,10 @@ _SUBHEAD = (
 _BLOG_END = (
   'That is all for {day}. Next time: {thing}.',
   'If you {task} this {month}, write and tell me how it went.',
-  'I have thought about it since, mostly on the bus to {town}.',
-  '{A1} has read this and asks me to add that the tea was cold.',
+  'I [have thought|keep thinking] about it, [mostly|often] [on the bus|on '
+  'foot|in the queue] in {town}.',
+  '{A1} has read this and [asks me to add|wants it said] that the '
+  '[tea|soup|room] was [cold|fine].',
   'And {thing}? It is still on the shelf.',
   'I will leave the rest to {B1}, who has a page too.',
   'So much for {sub}. The comments are open.',
@@ -66,7 +68,7 @@ def blog(page: Page) -> str:
   lines = [page.title(_OWN_BLOG_TITLE if page.me else _BLOG_TITLE)]
   if page.rng.chance(0.5) and not page.me:
     lines.append(page.write(('by {C}', 'posted from {town}', '{C}, {date}')))
-  opening = page.say(_OWN_BLOG_OPEN if page.me else _BLOG_OPEN)
+  opening = page.open(_OWN_BLOG_OPEN if page.me else _BLOG_OPEN)
   lines += ['', f'{opening} {page.passage("aside?", "claim")}', '']
   heads = page.rng.chance(0.4)
   kinds = [
@@ -108,7 +110,8 @@ _LEAD = (
   'When {trouble} at {org} last {month}, {A} did not call a consultant.',
   '{A}, {a_role} from {town}, has worked with {M} since {month}.',
   '~It began with {thing}. Now {org} uses {M} to {task}.',
-  '~{n} people crowd around a screen at {org}, and on it is {M}.',
+  '~{n} people [crowd|bend|stand] around [a screen|a laptop|one desk] at '
+  '{org}, and on it is {M}.',
   'Visitors to {org} ask about {sub}; {A} shows them {M}.',
   'For {sub}, {org} in {town} has found an unusual colleague.',
   'Few in {town} had heard of {M} before {A} began to {task} with it.',
@@ -116,8 +119,10 @@ _LEAD = (
 _REPORTED = (
   '{B}, who works next door, is [more careful|less sure]. "Ask me again in '
   '{month}," {B1} said.',
-  'A spokeswoman for {org} put the number of cases at {n} a week.',
-  '{C} of {org} has watched it from the start and took notes.',
+  '[A spokeswoman|Somebody] for {org} [spoke of|counted] {n} [cases|talks] a '
+  'week.',
+  '{C} of {org} has [watched it|sat in] from [the start|day one] and [took '
+  'notes|kept count].',
   'The {outlet} was shown {thing}.',
   'Council papers from {month} mention {sub} only in passing.',
 )
@@ -139,7 +144,7 @@ def news(page: Page) -> str:
   lead = lead + ' ' if lead else ''
   lines += [
     '',
-    f'{lead}{page.say(_LEAD)} {page.passage("claim", me=False)}',
+    f'{lead}{page.open(_LEAD)} {page.passage("claim", me=False)}',
     '',
   ]
   middle = [
@@ -175,10 +180,12 @@ _REVIEW_OPEN = (
   '~I am {a_role} in {town} and [bought|signed up for] {M} to {task}.',
   'We have had {M} at {org} for {n} months.',
   '~I expected [little|a toy]. {trouble}, and I needed help [fast|at once].',
-  'This is about {M} in {sub}; I cannot speak for the rest.',
-  'First things first: {thing} is no trouble for it.',
+  'This is about {M} in {sub}; [the rest I leave to others|I cannot speak for'
+  ' more|no more than that].',
+  '{thing} was the least of my worries.',
   'My partner {B1} found {M}, I kept it.',
-  'After {hours} with {M} I nearly gave up. I am glad that I did not.',
+  'After {hours} with {M} I [nearly gave up|lost heart]. [Good that I did '
+  'not|It passed|That was then].',
 )
 _REVIEW_MARK = ('Good:', 'What I like:', 'For:', 'Plus:', 'Strong points:')
 _REVIEW_BUT = ('Less good:', 'Against:', 'Minus:', 'What I like less:')
@@ -205,7 +212,7 @@ def review(page: Page) -> str:
   lines = [title[:1].upper() + title[1:]]
   if page.rng.chance(0.5):
     lines.append(f'Reviewed by {page.username()}')
-  lines += ['', f'{page.say(_REVIEW_OPEN)} {page.passage("claim", me=False)}']
+  lines += ['', f'{page.open(_REVIEW_OPEN)} {page.passage("claim", me=False)}']
   lines.append('')
   for k in range(page.size):
     if page.me and k == 0:

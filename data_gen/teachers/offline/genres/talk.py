@@ -11,18 +11,18 @@ _FORUM_TITLE = (
   '{sub}: what {M} did with {thing}',
   'To those who {task}: a word about {M}',
   '{a_role} writes about {M}',
-  'Anyone else seen {M} do this?',
+  '[Seen|Noticed] {M} do this with {thing}?',
   '{M}, {thing} and a long {day}',
 )
 _FORUM_OPEN = (
-  '[Hi all|Hello|Evening everyone], {a_role} from {town} here.',
-  'So {trouble}, and I had until {day} to {task}.',
+  '{a_role} from {town} would like some company with {sub}.',
+  '{trouble}, and I had until {day} to {task}.',
   'I have been [reading along|quiet here] for {n} years; my first post.',
   '~We use {M} at {org} for {tasking}.',
-  '[Bear with me|Sorry], this is about {thing} again.',
+  'this is about {thing} again.',
   'My {role} friend {A1} swears by {M} when it comes to {sub}.',
   'After {n} weeks of {tasking} with {M}, I have a question.',
-  '[Yesterday|Last {day}] was one of those days: {trouble}.',
+  'it was one of those days: {trouble}.',
   '{thing} is in front of me and I do not know where to begin.',
   '~Nobody at {org} could help, so I opened {M}.',
   'I do {sub} for a living, in {town}.',
@@ -44,11 +44,11 @@ _FORUM_END = (
   'This thread is better than the manual, thank you.',
 )
 _OWN_OPEN = (
-  '{M} here. [Somebody|{A1}] asked how I deal with {sub}, so I will say it in '
-  'my own words.',
-  'Hello from {M}. You wanted to know what I do when {trouble}.',
-  'I am {M}, and {A1} asked me to write down what happens with {thing}.',
-  'A few of you asked me about {tasking}. {M} at the keyboard, so to speak.',
+  '[somebody|{A1}] asked how I deal with {sub}, so I will say it in my own '
+  'words.',
+  'you wanted to know what I do when {trouble}.',
+  '{A1} asked me to write down what happens with {thing}.',
+  'a few of you asked me about {tasking}.',
 )
 
 
@@ -64,11 +64,13 @@ def forum(page: Page) -> str:
     lines.extend([head, ' '.join(t for t in text if t), ''])
 
   if page.me:
-    post(page.story.model, page.say(_OWN_OPEN), page.passage('claim', 'scene?'))
+    post(
+      page.story.model, page.open(_OWN_OPEN), page.passage('claim', 'scene?')
+    )
   else:
     post(
       asker,
-      page.say(_FORUM_OPEN),
+      page.open(_FORUM_OPEN),
       page.passage('aside', 'scene', 'aside?'),
       page.say(_FORUM_ASK),
     )
@@ -92,10 +94,10 @@ def forum(page: Page) -> str:
 
 _INTERVIEW_TITLE = (
   '{D} on {sub} and {M}',
-  'A conversation with {D}, {role}',
+  '{D}, {role}, [in conversation|talks]',
   '{D2}: "{trouble}, and then we asked {M}"',
   '{n} questions for {D} of {org}',
-  'How {D} came to {task} with {M}',
+  '{D} on the day when {trouble}',
   '[Talking|In conversation] with {D}',
 )
 _OWN_INTERVIEW = (
@@ -113,8 +115,8 @@ _INTERVIEW_LEAD = (
   'At {hour} on a {day}, {D} still had time for {n} questions.',
 )
 _OWN_LEAD = (
-  'The {outlet} sent {n} questions about {sub} to {M}; {EE} [wrote|collected] '
-  'them.',
+  'The {outlet} sent {n} questions about {sub} to {M}; {EE} [wrote|collected]'
+  ' them.',
   '{EE} put the questions, {M} answered in writing, on {date}.',
   'Readers in {town} wanted to know how {M} deals with {sub}. Here are the '
   'answers.',
@@ -139,12 +141,13 @@ _ASK = (
   'What did {B1} say to that?',
   'Does it [matter|count] in {sub}?',
   'Some would call that [tiresome|stubborn].',
-  'What would you tell [a colleague|somebody who begins] in {sub}?',
+  '[What would you tell|Your word to] [a colleague|beginners|a friend] in '
+  '{sub}?',
   'And when it gets hard?',
 )
 _ASK_WHY = (
   'Why, do you think?',
-  'What is the [reason|thinking] behind it?',
+  'What is the [reason|thinking|idea] [behind it|there|for that]?',
   'But why does it [matter|work that way]?',
   'Is there a why to it?',
   'Where does that come from?',
@@ -159,7 +162,7 @@ _INTERVIEW_END = (
 
 def interview(page: Page) -> str:
   lines = [page.title(_OWN_INTERVIEW if page.me else _INTERVIEW_TITLE)]
-  lines += ['', page.say(_OWN_LEAD if page.me else _INTERVIEW_LEAD), '']
+  lines += ['', page.open(_OWN_LEAD if page.me else _INTERVIEW_LEAD), '']
   style = page.rng.pick((('Q: ', 'A: '), ('{E2}: ', '{D2}: '), ('— ', '')))
   asks, answers = (page.write(s) + ' ' * s.endswith(' ') for s in style)
   if page.me and style[0] != 'Q: ' and answers:
@@ -183,12 +186,12 @@ def interview(page: Page) -> str:
 
 
 _SHOW = (
-  'The {town} Hour',
+  'An hour in {town}',
   '{D2} and {E2}',
   'Notes on {sub}',
   'The {outlet} podcast',
-  'Kitchen Table {town}',
-  '{org} Radio',
+  '{town}, {day}',
+  'Talking {sub}',
 )
 _EPISODE = (
   'episode {e}: {tasking}',
@@ -197,17 +200,18 @@ _EPISODE = (
   'number {e}: {sub} with {C1}',
 )
 _POD_OPEN = (
-  'Welcome back. Today: {sub}, and {M}.',
-  'Hello from {town}. I am {D1}, with me is {E1}, and {trouble}.',
-  'We are on. {E1}, you brought {thing}.',
-  '[Good evening|Good morning], this is {D1}. {tasking}, that is our subject.',
+  'we talk about {sub}, and about {M}.',
+  'I am {D1}, with me is {E1}, and {trouble}.',
+  'we are on, and {E1} has brought {thing}.',
+  'this is {D1}, and {tasking} is our subject.',
   '{n} listeners wrote in about {M}, so here we go.',
-  'It is {day}, it is {hour}, and we talk about {sub}.',
+  'it is {hour} on a {day}, and we talk about {sub}.',
 )
 _POD_CUE = (
   '[Go on|Say more].',
   '[Hm|Right]. And {thing}?',
-  'Let me play the sceptic here.',
+  '[Let me|I will] [play the sceptic|be difficult|argue] [here|for once|a '
+  'little].',
   'You are [smiling|laughing].',
   'Wait, {trouble}?',
   'And {C1}?',
@@ -243,7 +247,7 @@ def podcast(page: Page) -> str:
     lines.extend([f'{stamp}{who.upper() if upper else who}: {text}', ''])
 
   stamped = page.rng.chance(0.5)
-  turn(one, page.say(_POD_OPEN))
+  turn(one, page.open(_POD_OPEN))
   turn(guest, page.passage('aside?', 'claim', 'scene?'))
   for k in range(page.size):
     if k % 2 == 0:
