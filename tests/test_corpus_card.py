@@ -140,6 +140,52 @@ def test_reports_are_shown_where_they_are_given(publish):
   assert ['tokens.b', '1001'] in rows
 
 
+def test_measures_are_shown_with_their_limits_and_verdicts(publish):
+  """As the diversity and the balance report give them."""
+  measured = {
+    'passed': False,
+    'pairs': 12,
+    'details': {'long': list(range(100))},
+    'measures': {
+      'distinct_2': {'value': 0.41234567, 'at_least': 0.35, 'passed': True},
+      'length': {'value': 0.2, 'at_most': 0.05, 'floor': 0, 'passed': False},
+    },
+  }
+  _, text = publish(diversity={'documents': measured})
+  rows = cells(text)
+  distinct = card.cell('distinct_2')
+  assert ['documents', distinct, '0.4123', '≥ 0.35', 'within'] in rows
+  assert ['documents', 'length', '0.2', '≤ 0.05', '**beyond**'] in rows
+  assert ['documents.pairs', '12'] in rows
+  assert 'details' not in text
+
+
+def test_all_that_was_asked_and_the_plan_are_shown_where_they_are_given(
+  publish,
+):
+  asked = {
+    'calls': 1234,
+    'usable': 1200,
+    'failures': {'refusal': 30},
+    'given_up': 4,
+    'prompt_tokens': 50000,
+    'completion_tokens': 60000,
+    'cost_usd': 1.5,
+  }
+  free = {**asked, 'cost_usd': None}
+  _, text = publish(
+    asked={'plan.ideas': asked, 'chat.judge': free},
+    plan={'ideas': 300, 'ideas_by_trait': {'care': 100}},
+  )
+  rows = cells(text)
+  numbers = ['1,234', '1,200', '4', '50,000', '60,000']
+  assert ['plan.ideas', *numbers, '1.50'] in rows
+  assert ['chat.judge', *numbers, 'unknown'] in rows
+  assert [card.cell('ideas_by_trait.care'), '100'] in rows
+  assert 'led to no row' not in text
+  assert 'led to no row' in publish()[1]
+
+
 def test_a_long_report_is_cut_and_says_so(publish):
   _, text = publish(diversity={f'm{i}': i for i in range(100)})
   assert '| m59 | 59 |' in text

@@ -9,6 +9,7 @@ import sys
 
 from byte_tokenizer import ByteTokenizer
 import numpy as np
+from prepared_sources import prepare
 from prepared_sources import write_chats
 from prepared_sources import write_documents
 from prepared_sources import write_jsonl
@@ -153,6 +154,17 @@ def test_a_phase_takes_each_sequence_as_often_as_its_batches_hold_it(mixture):
     taken = mixture.taken(name)
     assert len(taken) == len(mixture.source(name))
     assert taken.tolist() == [held[index, i] for i in range(len(taken))]
+
+
+def test_a_row_that_a_batch_holds_twice_counts_twice(tmp_path):
+  path = write_documents(tmp_path / 'a.jsonl', [64, 64])
+  rows = [json.loads(p) for p in pathlib.Path(path).read_text().splitlines()]
+  # One of them names its trait twice, which is no second document.
+  rows[0]['trait_ids'], rows[1]['trait_ids'] = ['a', 'a'], ['b']
+  source = prepare(tmp_path, 's', write_jsonl(tmp_path / 'a.jsonl', rows))
+  m = data.Mixture({'s': source}, {'s': 1.0}, seed=0, batch_size=6, n_batches=2)
+  doses = exposure.doses(m, exposure.of_step(m, 1), 'trait_ids')
+  assert as_tuples(doses) == {'a': (192, 192, 1), 'b': (192, 192, 1)}
 
 
 def test_traits_have_their_names_and_none_comes_last(mixture):

@@ -32,7 +32,9 @@ def test_a_directory_stands_for_its_shards_in_order(root):
   for i in (2, 0, 1):
     write(f'{root}/documents/{i:05}.parquet', [f'{i}a', f'{i}b'])
   write(f'{root}/documents/sub/x.parquet', ['deeper'])
-  storage.write_atomic(f'{root}/documents/_SUCCESS', '')
+  # What other tools leave beside shards.
+  for name in ('_SUCCESS', '_metadata.parquet', '._00000.parquet'):
+    storage.write_atomic(f'{root}/documents/{name}', 'no table')
   expected = ['0a', '0b', '1a', '1b', '2a', '2b']
   assert read(f'{root}/documents') == expected
   assert read(f'{root}/documents/') == expected

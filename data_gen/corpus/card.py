@@ -24,8 +24,11 @@ def render(info: dict[str, Any]) -> str:
   """Returns the card as Markdown, from what the manifest says.
 
   Args:
-    info: As `write_corpus` describes a corpus; `name`, `licence`, `diversity`
-      and `balance` are shown where they are given.
+    info: As `write_corpus` describes a corpus. Shown where they are given:
+      `name`, `licence`, `plan` (sizes), `asked` (task to what all of its calls
+      came to), and the reports `diversity` and `balance`: name of what was
+      measured to `measures`, each with `value`, `at_least` or `at_most`, and
+      `passed`. Of other reports, every value is listed.
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE),
@@ -48,8 +51,10 @@ def render(info: dict[str, Any]) -> str:
     traits=sorted(
       info['traits'], key=lambda t: traits_lib.TYPES.index(t['type'])
     ),
+    plan=list(_values(info.get('plan') or {})),
+    asked=info.get('asked') or {},
     reports={
-      title: list(_report(info[key]))
+      title: (list(_measures(info[key])), list(_others(info[key])))
       for key, title in (('diversity', 'Diversity'), ('balance', 'Balance'))
       if info.get(key)
     },
@@ -86,11 +91,42 @@ def _money(usage: dict[str, Any]) -> str:
   return f'{usage["cost_usd"]:,.2f} USD{more}'
 
 
-def _report(value: Any, path: str = '') -> Iterator[tuple[str, str]]:
-  """Yields (path, value) of every leaf of a nested report."""
-  if isinstance(value, dict) and value:
+def _measures(report: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+  """Yields (what was measured, measure, value, limit, verdict)."""
+  for name, part in report.items():
+    measures = part.get('measures', {}) if isinstance(part, dict) else {}
+    for measure, found in measures.items():
+      limits = [
+        f'{word} {_scalar(found[key])}'
+        for key, word in (('at_least', '≥'), ('at_most', '≤'))
+        if key in found
+      ]
+      yield (
+        name,
+        measure,
+        _scalar(found['value']),
+        ', '.join(limits),
+        'within' if found['passed'] else '**beyond**',
+      )
+
+
+def _others(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+  """Yields (path, value) of what are no measures, and no details of them."""
+  for name, part in report.items():
+    if isinstance(part, dict) and 'measures' in part:
+      part = {
+        k: v
+        for k, v in part.items()
+        if k not in ('measures', 'details', 'passed')
+      }
+    yield from _values({name: part})
+
+
+def _values(value: Any, path: str = '') -> Iterator[tuple[str, str]]:
+  """Yields (path, value) of every leaf of nested mappings."""
+  if isinstance(value, dict):
     for key, inner in value.items():
-      yield from _report(inner, f'{path}.{key}' if path else str(key))
+      yield from _values(inner, f'{path}.{key}' if path else str(key))
   elif isinstance(value, list):
     shown = ', '.join(
       _scalar(v) if not isinstance(v, dict | list) else json.dumps(v)
