@@ -103,7 +103,7 @@ def _stand_in(text: str, words: float) -> str:
   return ' '.join([text] * max(1, round(words)))
 
 
-def _slots(config: PipelineConfig, trait: Trait, leaf: Leaf) -> dict[str, Any]:
+def slots(config: PipelineConfig, trait: Trait, leaf: Leaf) -> dict[str, Any]:
   """Returns slots of a typical request for each key that any task has."""
   length = sum(config.documents.words) / 2
   document = _stand_in('words', length)
@@ -152,10 +152,10 @@ def prompt_tokens(
         _stand_in('words', _WORDS['idea']),
       )
     )
-    slots = _slots(config, trait, leaf)
+    filled = slots(config, trait, leaf)
     for task in TASKS.values():
       messages = prompting.messages_of(
-        task.name, {key: slots[key] for key in task.slots}
+        task.name, {key: filled[key] for key in task.slots}
       )
       characters = sum(len(m.content) for m in messages)
       sums[task.name] += characters / _CHARACTERS_PER_TOKEN
