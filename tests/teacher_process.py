@@ -36,6 +36,10 @@ class TeacherServer:
     lines = [json.loads(line) for line in text.splitlines()]
     return [line for line in lines if line['event'] == event]
 
+  def arrivals(self) -> int:
+    """Returns how many requests have arrived; cheap enough to wait with."""
+    return self.log_path.read_bytes().count(b'"event": "asked"')
+
   def asked(self) -> list[tuple[str, int]]:
     """Returns (payload, sample) of each request, in order of arrival."""
     return [(a['payload'], a['sample']) for a in self.log('asked')]
@@ -63,6 +67,7 @@ def command(**flags: Any) -> list[str]:
 def serving(folder: pathlib.Path, **flags: Any) -> Iterator[TeacherServer]:
   """Runs a server while the context lasts; see `teacher_server.parse`."""
   log = folder / 'server.jsonl'
+  log.touch()
   with subprocess.Popen(
     command(log=log, **flags), stdout=subprocess.PIPE, text=True
   ) as process:

@@ -23,8 +23,8 @@ What it imitates, and where that is documented:
 - 400, 401, 403, 404, 429 (rate limit, or no quota), 500, 503:
   https://platform.openai.com/docs/guides/error-codes
 - limits on requests: https://platform.openai.com/docs/guides/rate-limits
-- `Retry-After`: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3; 502, 503:
-  section 15.6
+- `Retry-After`: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+- 502, 503: https://www.rfc-editor.org/rfc/rfc9110#section-15.6
 - bodies that end early: https://www.rfc-editor.org/rfc/rfc9112#section-8
 """
 
@@ -36,6 +36,7 @@ import hashlib
 import importlib
 import json
 import math
+import os
 import sys
 import time
 from typing import Any
@@ -88,16 +89,26 @@ class Server:
     self._often: Counter[tuple[str, int]] = Counter()
     self._in_flight = 0
     self._ids = 0
-    self._log = open(flags.log, 'a', encoding='utf-8') if flags.log else None
+    # A line at a time, and open as long as the server runs.
+    self._log = os.fdopen(
+      os.open(
+        flags.log or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644
+      ),
+      'w',
+      buffering=1,
+      encoding='utf-8',
+    )
 
   def write(self, **line: Any) -> None:
-    if self._log:
-      self._log.write(json.dumps({'time': time.time(), **line}) + '\n')
-      self._log.flush()
+    self._log.write(json.dumps({'time': time.time(), **line}) + '\n')
 
   async def complete(self, request: web.Request) -> web.StreamResponse:
     """Answers POST /v1/chat/completions."""
-    asked = self._asked(await request.json(), request)
+    try:
+      body = await request.json()
+    except ConnectionError:  # Killed while it was sending.
+      return web.Response(status=499)
+    asked = self._asked(body, request)
     if self._in_flight >= self._flags.capacity:
       asked = dataclasses.replace(asked, outcome='429')
     self._in_flight += 1

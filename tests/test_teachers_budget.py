@@ -93,7 +93,7 @@ def test_the_error_names_the_key_and_the_figures():
 
 
 def test_money_without_prices_is_an_error_at_the_start():
-  with pytest.raises(ValueError, match='budget_usd.*price_per_million'):
+  with pytest.raises(ValueError, match=r'budget_usd.*price_per_million'):
     Ledger(teachers.Budget(usd=1.0), None, teachers.Tokens(), None)
 
 

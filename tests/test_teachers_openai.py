@@ -324,10 +324,21 @@ def test_the_servers_retry_after_reaches_the_session(tmp_path):
 
 
 FAULTS = {
-  **{'429': 0.04, '500': 0.04, '502': 0.02, '503': 0.02, 'hang': 0.01},
-  **{'reset': 0.03, 'cut': 0.03, 'no_finish': 0.03, 'invalid_json': 0.03},
-  **{'error_200': 0.02, 'refusal': 0.03, 'length': 0.05, 'reasoning': 0.03},
-  **{'content_filter': 0.02, 'duplicate': 0.05},
+  '429': 0.04,
+  '500': 0.04,
+  '502': 0.02,
+  '503': 0.02,
+  'hang': 0.01,
+  'reset': 0.03,
+  'cut': 0.03,
+  'no_finish': 0.03,
+  'invalid_json': 0.03,
+  'error_200': 0.02,
+  'refusal': 0.03,
+  'length': 0.05,
+  'reasoning': 0.03,
+  'content_filter': 0.02,
+  'duplicate': 0.05,
 }
 
 

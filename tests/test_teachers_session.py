@@ -1,6 +1,7 @@
 """What a session promises, with a teacher in this process."""
 
 import asyncio
+import itertools
 
 import fake_teacher
 from fake_teacher import answer
@@ -151,7 +152,7 @@ def test_waits_grow_twofold_with_jitter_and_a_bound(tmp_path):
   waits = []
   for one in requests:
     times = [t for t, r in quick.teacher.asked if r == one]
-    waits.append([b - a for a, b in zip(times, times[1:], strict=False)])
+    waits.append([b - a for a, b in itertools.pairwise(times)])
   for nth in range(9):
     grown = min(2.0**nth, 20.0)
     drawn = [w[nth] for w in waits]

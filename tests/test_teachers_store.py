@@ -333,7 +333,7 @@ def test_a_damaged_store_is_an_error_that_says_what_to_do(path, damage):
 
 
 def test_a_bucket_is_no_place_for_a_store():
-  with pytest.raises(teachers.StoreError, match='gs://b/store.db.*local'):
+  with pytest.raises(teachers.StoreError, match=r'gs://b/store\.db.*local'):
     teachers.Store('gs://b/store.db')
 
 

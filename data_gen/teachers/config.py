@@ -152,17 +152,17 @@ class TeacherConfig:
 def _check_url(url: str | None) -> None:
   if url is None:
     return
-  parts = urllib.parse.urlsplit(url)
-  if parts.scheme not in ('http', 'https') or not parts.hostname:
-    raise schema.ConfigError(
-      f"base_url: {url!r}, expected e.g. 'http://localhost:8000/v1'"
-    )
-  if parts.username or parts.password or parts.query:
+  if any(c in url for c in '@?#'):
     # Not quoted, since it may have the key.
     raise schema.ConfigError(
       'base_url: has a user, a password or a query, and would carry them into '
       'manifests; put the key into an environment variable and name it in '
       'api_key_env'
+    )
+  parts = urllib.parse.urlsplit(url)
+  if parts.scheme not in ('http', 'https') or not parts.hostname:
+    raise schema.ConfigError(
+      f"base_url: {url!r}, expected e.g. 'http://localhost:8000/v1'"
     )
 
 

@@ -113,6 +113,13 @@ class OpenAICompatibleTeacher:
         retryable=True,
         maybe_charged=True,
       )
+    except Exception as e:
+      # Of the client or below it. Whatever it is, it may quote headers.
+      error = TeacherError(
+        f'{type(e).__name__}: {e}',
+        retryable=isinstance(e, OSError),
+        maybe_charged=True,
+      ).with_traceback(e.__traceback__)
     # Outside of the handlers, so that the cause, which may quote headers, is
     # not chained to it.
     error.args = (keys.redact(str(error), self._key),)
