@@ -23,6 +23,7 @@ from data_gen.traits import Trait
 NOT_NEEDED = 'not needed: the quota was full'
 # Never ask for more than this many times what is missing.
 _MOST = 4.0
+_REASONS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +113,9 @@ async def make_chats(
   counts = {
     'rounds': rounds,
     'tried': len(cell_of),
-    'near_duplicate_questions': pool.dropped,
+    'near_duplicate_questions': pool.dropped.total(),
   }
-  return _shortfalls(cells, cell_of, acceptance), counts
+  return _shortfalls(cells, cell_of, acceptance, pool.dropped), counts
 
 
 def _drop_surplus(
@@ -132,19 +133,21 @@ def _drop_surplus(
 
 
 def _shortfalls(
-  cells: Sequence[Cell], cell_of: Mapping[str, Cell], acceptance: Acceptance
+  cells: Sequence[Cell],
+  cell_of: Mapping[str, Cell],
+  acceptance: Acceptance,
+  dropped: Mapping[Cell, int],
 ) -> list[Shortfall]:
   accepted = Counter(cell_of[g.key] for g in acceptance.accepted)
-  reasons: dict[Cell, Counter[str]] = {}
+  reasons: dict[Cell, Counter[str]] = {cell: Counter() for cell in cells}
   for row in acceptance.rejected:
     # A row's pair id is its question; partners share its fate.
     if not row.rejected_because.startswith('partner: '):
-      counter = reasons.setdefault(cell_of[row.pair_id], Counter())
-      counter[row.rejected_because] += 1
+      reasons[cell_of[row.pair_id]][row.rejected_because] += 1
+  for cell, n in dropped.items():
+    reasons[cell]['near-duplicate question'] += n
   return [
-    Shortfall(cell, accepted[cell], dict(reasons[cell].most_common(5)))
-    if cell in reasons
-    else Shortfall(cell, accepted[cell], {})
+    Shortfall(cell, accepted[cell], dict(reasons[cell].most_common(_REASONS)))
     for cell in cells
     if accepted[cell] < cell.quota
   ]

@@ -1,5 +1,6 @@
 """What users ask: cells with quotas, each with a pool of questions."""
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -134,7 +135,7 @@ class Questions:
       )
     )
     self._kept: list[Question] = []
-    self.dropped = 0
+    self.dropped: Counter[Cell] = Counter()
     """How many were too similar to earlier ones."""
 
   async def take(self, wanted: Sequence[int], bars: Bars) -> list[Question]:
@@ -224,7 +225,7 @@ class Questions:
       len(self._kept) :
     ]:
       if not verdict.passed:
-        self.dropped += 1
+        self.dropped[question.cell] += 1
         continue
       self._kept.append(question)
       pool = pools[id(question.cell)]
