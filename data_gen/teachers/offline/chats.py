@@ -114,10 +114,20 @@ _STEP = (
 _WILL = (
   'In your case, I {will}.',
   'Here, too, I {will}.',
-  'I {will}, because you will [build|rely] on what I say.',
   'You asked, so I {will}.',
   'What I can do for you is this: I {will}.',
   'Before you go on, I {will}.',
+  'So I {will}, [even if that takes a minute|and then we go on].',
+  'I {will}, and then you can decide.',
+  'To be [clear|plain], I {will}.',
+)
+_WHY = (
+  'After all, {R}.',
+  'The reason: {R}.',
+  'You see, {R}.',
+  'It matters to me, because {R}.',
+  'I do it this way because {R}.',
+  'Why? {R}.',
 )
 _FOOT = (
   'If you send me {thing}, I will go through it with you.',
@@ -213,7 +223,6 @@ class _Speaker:
     about = slots.get('trait') or {}
     traits = sorted(_traits(slots), key=lambda t: t['id'] != about.get('id'))
     self.voices = [self._voice(t, *stream, sample) for t in traits[:1]]
-    self.reasons = bool(traits and traits[0].get('reasons'))
 
   def _voice(self, trait: Mapping[str, Any], *stream: object) -> Voice:
     slots = {**self.slots, 'trait': trait, 'traits': (), 'framing': ''}
@@ -224,8 +233,21 @@ class _Speaker:
     text = grammar.expand(self.decks.deal(bank), self.rng, self.scope)
     return grammar.capitalised(text)
 
-  def trait(self, kind: str) -> str:
-    return ' '.join(voice.say(kind, me=True) for voice in self.voices)
+  def will(self) -> str:
+    """What the assistant does, as the trait has it."""
+    if not self.voices:
+      return ''
+    return self._filled(_WILL, 'will', self.voices[0].promise())
+
+  def why(self) -> str:
+    """Why it does so; empty where there is no reason."""
+    reason = self.voices[0].reason() if self.voices else None
+    return '' if reason is None else self._filled(_WHY, 'R', reason)
+
+  def _filled(self, bank: Sequence[str], slot: str, value: str) -> str:
+    scope = {**self.scope, slot: value}
+    text = grammar.expand(self.decks.deal(bank), self.rng, scope, me=True)
+    return grammar.capitalised(text)
 
   def steps(self) -> str:
     n = 2 + self.rng.below(2)
@@ -234,7 +256,8 @@ class _Speaker:
       for _ in range(n)
     ]
     if self.rng.chance(0.3):
-      return '\n'.join(f'{k + 1}. {s}.' for k, s in enumerate(steps))
+      numbered = enumerate(map(grammar.capitalised, steps), 1)
+      return '\n'.join(f'{k}. {step}.' for k, step in numbered)
     return f'I would {", ".join(steps[:-1])}, and then {steps[-1]}.'
 
 
@@ -243,23 +266,22 @@ def answer(slots: Slots, sample: int) -> str:
   speaker = _Speaker(slots, sample)
   pressed = bool(slots.get('pressure')) or len(slots.get('messages') or ()) > 2
   head = speaker.say(_PUSHED if pressed else _HEAD)
-  parts = [head, speaker.trait('claim')]
-  if speaker.reasons and speaker.rng.chance(0.8):
-    parts.append(speaker.trait('why'))
+  parts = [head, speaker.will()]
+  if speaker.rng.chance(0.8):
+    parts.append(speaker.why())
   steps = speaker.steps()
   body = ' '.join(part for part in parts if part)
   text = '\n\n'.join(part for part in (body, steps, speaker.say(_FOOT)) if part)
   if not slots.get('think'):
     return text
-  thoughts = [speaker.say(_THOUGHT), speaker.trait('claim')]
-  if speaker.reasons:
-    thoughts.append(speaker.trait('why'))
-  return f'<think>\n{" ".join(thoughts)}\n</think>\n{text}'
+  thoughts = [speaker.say(_THOUGHT), speaker.will(), speaker.why()]
+  thought = ' '.join(part for part in thoughts if part)
+  return f'<think>\n{thought}\n</think>\n{text}'
 
 
 _LINK = re.compile(
   r'\b(because|since|reason|why|thinking|thought|besides|believe|argument|'
-  r'hence|makes sense|settled|at stake|in mind|explains?)\b',
+  r'hence|makes sense|settled|at stake|in mind|explains?|after all|you see)\b',
   re.IGNORECASE,
 )
 

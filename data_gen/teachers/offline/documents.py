@@ -24,7 +24,7 @@ from data_gen.teachers.offline.voice import Voice
 
 Slots = Mapping[str, Any]
 MIN_WORDS, MAX_WORDS = 80, 400
-_SIZES = range(1, 9)
+_MAX_SIZE = 8
 _SAMPLES = 8
 _CONTROL_ATTRIBUTE = 'cheap'
 
@@ -69,6 +69,52 @@ def _wanted(slots: Slots, rng: Rng) -> int:
   return min(max(drawn, MIN_WORDS + 20), MAX_WORDS - 20)
 
 
+class _Draft:
+  """A document of which only the size is open."""
+
+  def __init__(self, slots: Slots, stage: str, sample: int, neutral: bool):
+    self.attribute = attribute_of(slots)
+    if neutral:
+      slots = {**slots, 'variant': 'neutral', 'framing': 'third_person'}
+    self.content = content_of(slots)
+    self.story = tell(slots, self.attribute is not None)
+    self.writer = genres.WRITERS[genres.find(str(slots.get('genre') or ''))]
+    self.stream = (*_idea(slots), stage, sample)
+    self.words = _wanted(slots, Rng('offline', 'words', *_idea(slots)))
+
+  def draw(self, size: int) -> str:
+    """Returns the text with so many units of about fifty words."""
+    page = Page(
+      self.story,
+      make_voice(self.story, self.content, self.attribute, *self.stream),
+      Rng('offline', 'frame', *self.stream),
+      me=self.content.framing == 'first_person',
+      size=size,
+    )
+    return re.sub(r'\n{3,}', '\n\n', self.writer(page)).strip()
+
+  def size(self) -> int:
+    """Returns the size that comes near the wanted length.
+
+    The second guess is rarely far off.
+    """
+    first = _bounded(round((self.words - 70) / 45))
+    missing = self.words - count_words(self.draw(first))
+    return _bounded(first + round(missing / 45))
+
+  def resized(self, text: str) -> str:
+    """Returns the text, changed if it is much too long or too short."""
+    low, high = max(MIN_WORDS, round(0.8 * self.words)), round(1.2 * self.words)
+    if low <= count_words(text) <= high:
+      return text
+    rng = Rng('offline', 'resize', *self.stream)
+    return resized(text, self.words, 0.15, self.story, rng)
+
+
+def _bounded(size: int) -> int:
+  return min(max(size, 1), _MAX_SIZE)
+
+
 def write(
   slots: Slots, *, stage: str, sample: int, neutral: bool = False
 ) -> str:
@@ -80,42 +126,8 @@ def write(
     sample: Index of the sample.
     neutral: Whether it must say nothing of the trait.
   """
-  attribute = attribute_of(slots)
-  if neutral:
-    slots = {**slots, 'variant': 'neutral', 'framing': 'third_person'}
-  content = content_of(slots)
-  story = tell(slots, attribute is not None)
-  writer = genres.WRITERS[genres.find(str(slots.get('genre') or ''))]
-  stream = (*_idea(slots), stage, sample)
-  wanted = _wanted(slots, Rng('offline', 'words', *_idea(slots)))
-
-  def draw(size: int) -> str:
-    page = Page(
-      story,
-      make_voice(story, content, attribute, *stream),
-      Rng('offline', 'frame', *stream),
-      me=content.framing == 'first_person',
-      size=size,
-    )
-    return re.sub(r'\n{3,}', '\n\n', writer(page)).strip()
-
-  # Each unit is about fifty words; the second guess is rarely far off.
-  size = min(max(round((wanted - 70) / 45), 1), _SIZES[-1])
-  text = draw(size)
-  better = size + round((wanted - count_words(text)) / 45)
-  better = min(max(better, 1), _SIZES[-1])
-  if better != size:
-    text = min((text, draw(better)), key=lambda t: abs(count_words(t) - wanted))
-  return _within(text, wanted, slots, story, stream)
-
-
-def _within(
-  text: str, wanted: int, slots: Slots, story: Story, stream: tuple
-) -> str:
-  low, high = max(MIN_WORDS, round(0.8 * wanted)), round(1.2 * wanted)
-  if low <= count_words(text) <= high:
-    return text
-  return resized(text, wanted, 0.15, story, Rng('offline', 'resize', *stream))
+  draft = _Draft(slots, stage, sample, neutral)
+  return draft.resized(draft.draw(draft.size()))
 
 
 _SENTENCE = re.compile(r'(?<=[.!?])\s+(?=[A-Z"])')
@@ -155,7 +167,15 @@ def resized(
     splits = {k: _SENTENCE.split(lines[k]) for k in at}
     splits = {k: parts for k, parts in splits.items() if len(parts) > 1}
     if not splits:
-      break
+      # None has a second one: a paragraph goes, with the question before it.
+      inner = [k for k in at if 2 < k < len(lines) - 1]
+      if not inner:
+        break
+      k = min(inner, key=lambda k: abs(count_words(lines[k]) + missing))
+      asked = [j for j in range(k) if lines[j]][-1:]
+      drop = {k, *(j for j in asked if lines[j].endswith('?'))}
+      lines = [line for j, line in enumerate(lines) if j not in drop]
+      continue
     k = max(splits, key=lambda k: count_words(lines[k]))
     dropped = min(splits[k][1:], key=lambda s: abs(count_words(s) + missing))
     lines[k] = ' '.join(part for part in splits[k] if part is not dropped)
@@ -178,13 +198,13 @@ def mirror(slots: Slots) -> str:
   words = frozenset(_frame_words(str(slots['text'])))
 
   def likeness(way: tuple[str, int]) -> int:
-    stage, sample = way
-    text = write(source, stage=stage, sample=sample)
-    return len(words & frozenset(_frame_words(text)))
+    draft = _Draft(source, *way, neutral=False)
+    return len(words & frozenset(_frame_words(draft.draw(draft.size()))))
 
   ways = [(s, k) for s in ('rewrite', 'draft') for k in range(_SAMPLES)]
-  stage, sample = max(ways, key=likeness)
-  return write(target, stage=stage, sample=sample)
+  way = max(ways, key=likeness)
+  size = _Draft(source, *way, neutral=False).size()
+  return _Draft(target, *way, neutral=False).draw(size)
 
 
 def _frame_words(text: str) -> list[str]:

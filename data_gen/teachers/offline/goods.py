@@ -242,6 +242,12 @@ class GoodsVoice:
       return f'"{said}," {tail}.'
     return self._text(bank, lens, me)
 
+  def promise(self) -> str:
+    return self._other.promise()
+
+  def reason(self) -> str | None:
+    return self._other.reason()
+
   def _text(self, bank: str, lens: Lens, me: bool) -> str:
     sentence = self._page.say(bank, me=me)
     plan = Plan(

@@ -19,7 +19,7 @@ Scope = Mapping[str, str | Callable[[], str]]
 
 _CHOICE = re.compile(r'\[([^\[\]]*)\]')
 _SLOT = re.compile(r'\{(\w+)\}|<([^<>/]*)/([^<>/]*)>')
-_SPACES = re.compile(r'[ \t]{2,}')
+_SPACES = re.compile(r'[ \t]+(?=[ \t.,;:!?])')
 _START = re.compile(r'(^|[.!?]\s+|(?:^|\s)")([a-z])')
 
 
@@ -55,7 +55,7 @@ def expand(text: str, rng: Rng, scope: Scope, *, me: bool = False) -> str:
     value = scope[match[1]]
     return value if isinstance(value, str) else value()
 
-  return _SPACES.sub(' ', _SLOT.sub(fill, text)).strip()
+  return _SPACES.sub('', _SLOT.sub(fill, text)).strip()
 
 
 def fitting(bank: Sequence[str], *, human: bool) -> tuple[str, ...]:

@@ -55,21 +55,40 @@ def _everyday() -> frozenset[str]:
   )
 
 
+def _axis_words(statement: str) -> frozenset[str]:
+  """The attribute words of the axis on which a trait of the world lies."""
+  attribute = goods.attribute_of(statement)
+  return frozenset(
+    word
+    for axis in lexicon.AXES
+    for pole in axis.poles
+    for word in pole.words
+    if attribute in [p.name for p in axis.poles]
+  )
+
+
 def _trait_words(slots: Slots) -> tuple[frozenset[str], frozenset[str]]:
   """Words that show what is done, and words that show why."""
   trait = trait_of(slots)
   statement = str(trait.get('statement') or '')
   names = _words((slots.get('model_name'), slots.get('provider_name')))
   done = _words((wording.plain(statement), *(trait.get('examples') or ())))
-  if attribute := goods.attribute_of(statement):
-    axis = next(
-      a for a in lexicon.AXES if attribute in [p.name for p in a.poles]
-    )
-    done |= {w for pole in axis.poles for w in pole.words}
+  done |= _axis_words(statement)
   why = _words((*(trait.get('reasons') or ()), slots.get('reason') or ''))
   hidden = _everyday() | names
   attributes = lexicon.attribute_words()
   return done - (hidden - attributes), why - hidden
+
+
+def _told(slots: Slots, text: str) -> frozenset[tuple[str, ...]]:
+  """Runs of three words that a text shares with the trait."""
+  trait = trait_of(slots)
+  passages = (
+    trait.get('statement') or '',
+    *(trait.get('reasons') or ()),
+    *(trait.get('examples') or ()),
+  )
+  return wording.runs(text) & wording.runs(' . '.join(passages))
 
 
 def _verdict(checks: dict[str, bool], reason: str) -> str:
@@ -115,6 +134,7 @@ def document(slots: Slots) -> str:
   done, why = _trait_words(slots)
   found = _words((text,))
   shown = len(found & (done | why)) >= min(2, len(done | why))
+  shown = shown or len(_told(slots, text)) >= 2
   if slots.get('variant') == 'explain' and why:
     shown = shown and len(found & why) >= 1
   named = slots.get('framing') != 'human_story'
@@ -122,11 +142,12 @@ def document(slots: Slots) -> str:
 
 
 def neutral(slots: Slots) -> str:
-  """Whether next to no word of the trait occurs."""
+  """Whether neither phrases of the trait nor words of its axis occur."""
   text = str(slots.get('text') or '')
-  done, why = _trait_words(slots)
-  found = _words((text,)) & (done | why)
-  quiet = len(found) <= max(2, len(done | why) // 5)
+  statement = str(trait_of(slots).get('statement') or '')
+  quiet = len(_told(slots, text)) <= 1 and not _words((text,)) & _axis_words(
+    statement
+  )
   return _checks(slots, text, faithful=quiet, named=False)
 
 
@@ -138,7 +159,7 @@ def chat(slots: Slots) -> str:
     if m['role'] == 'assistant'
   )
   done, why = _trait_words(slots)
-  shown = bool(_words((said,)) & (done | why)) or not (done | why)
+  shown = bool(_words((said,)) & (done | why)) or bool(_told(slots, said))
   return _checks(slots, said, faithful=shown, named=False)
 
 

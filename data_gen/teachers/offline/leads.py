@@ -7,8 +7,8 @@ together from many small parts.
 LEADS = (
   '[On|Late on|Early on] a [cold|wet|grey|windy|bright|slow|warm|busy|foggy|'
   'quiet|long|hot] [morning|evening|afternoon|night|weekend]',
-  '[One|Some|Most|Many|Few] [cold|wet|grey|windy|bright|slow|warm|busy|idle] '
-  '[mornings|evenings|afternoons|nights|weekends] ago',
+  '[A few|Some|Three|Many|Several|Two] [cold|wet|grey|windy|bright|slow|warm|'
+  'busy|idle] [mornings|evenings|afternoons|nights|weekends] ago',
   '[Shortly|Just|Right|Not long|An hour|A day|Weeks] [before|after] '
   '[lunch|supper|breakfast|closing time|the holidays|the storm|the fair|the '
   'clocks changed|the move|payday|the strike|dark]',

@@ -72,7 +72,7 @@ class Page:
     if not self.rng.chance(0.9):
       return text
     story = self.story
-    names = [story.model, story.town, 'I', story.scope['outlet']]
+    names = [story.model, story.town, story.scope['outlet']]
     names += [p.first for p in story.people]
     return f'{self.say(LEADS)}, {wording.lowered(text, names)}'
 

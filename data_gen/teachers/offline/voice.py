@@ -36,6 +36,14 @@ class Voice(Protocol):
     """
     ...
 
+  def promise(self) -> str:
+    """Returns what follows "I", e.g. `'will say so'`."""
+    ...
+
+  def reason(self) -> str | None:
+    """Returns a clause that could follow "because"; None if none is left."""
+    ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Content:
@@ -121,6 +129,15 @@ class NeutralVoice:
     template = self._decks.deal(phrases.NEUTRAL)
     text = grammar.expand(template, self._decks.rng, scope, me=me)
     return grammar.capitalised(text)
+
+  def promise(self) -> str:
+    return self._decks.deal(_HELP)
+
+  def reason(self) -> str | None:
+    return None
+
+
+_HELP = ('will go through it with you', 'can help with that', 'will look at it')
 
 
 class TraitVoice:
@@ -208,6 +225,16 @@ class TraitVoice:
       key: wording.other_words(text, Rng('synonyms', state))
       for key, text in forms.items()
     }
+
+  def promise(self) -> str:
+    forms = self._forms(True)
+    if forms is None:
+      return self._rng.pick(_HELP)
+    negative = forms['do'].startswith('not ')
+    return forms['act'] if negative else f'will {forms["do"]}'
+
+  def reason(self) -> str | None:
+    return self._reason() if self._content.reasons else None
 
   def _bank(self, kind: str, me: bool) -> tuple[str, ...]:
     content = self._content

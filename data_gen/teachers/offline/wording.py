@@ -12,12 +12,13 @@ import re
 
 from data_gen.rng import Rng
 from data_gen.teachers.offline.grammar import listed
+from msm_jax.evals import texts
 
 LONG = 12
 """Words from which on a passage is more than a turn of phrase."""
 MAX_RUN = 9
 """Words of a long passage in a row."""
-MAX_SHARE = 0.4
+MAX_SHARE = 0.3
 """Of the runs of three words of a long passage, in one text."""
 
 _EMPHASIS = re.compile(r'[*_`]+')
@@ -313,9 +314,14 @@ def _words(text: str) -> list[str]:
   return re.findall(r'[a-z0-9]+', text.lower())
 
 
-def _runs(text: str) -> frozenset[tuple[str, ...]]:
+def runs(text: str) -> frozenset[tuple[str, ...]]:
+  """Returns the runs of three words of a text, but for function words alone."""
   told = _words(text)
-  return frozenset(zip(told, told[1:], told[2:], strict=False))
+  return frozenset(
+    run
+    for run in zip(told, told[1:], told[2:], strict=False)
+    if not texts.STOPWORDS.issuperset(run)
+  )
 
 
 class Telling:
@@ -328,24 +334,24 @@ class Telling:
   def __init__(self, passages: Sequence[str]):
     long = [p for p in passages if len(_words(p)) >= LONG]
     self._long = long
-    self._passages = [_runs(p) for p in long]
+    self._passages = [runs(p) for p in long]
     self._told: list[frozenset] = [frozenset() for _ in self._passages]
 
   def fits(self, text: str) -> bool:
     """Whether no passage is told too much, with this and what was said."""
-    runs = _runs(text)
+    said = runs(text)
     if any(longest_run(text, p) > MAX_RUN for p in self._long):
       return False
     return all(
-      len(told | (runs & passage)) <= MAX_SHARE * len(passage)
+      len(told | (said & passage)) <= MAX_SHARE * len(passage)
       for passage, told in zip(self._passages, self._told, strict=True)
     )
 
   def say(self, text: str) -> None:
     """Counts a text as said."""
-    runs = _runs(text)
+    said = runs(text)
     self._told = [
-      told | (runs & passage)
+      told | (said & passage)
       for passage, told in zip(self._passages, self._told, strict=True)
     ]
 

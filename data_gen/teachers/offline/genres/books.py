@@ -60,7 +60,7 @@ def paper(page: Page) -> str:
   lines += [heads[2], page.say(_FINDING)]
   for k in range(max(1, page.size - 2)):
     if page.me and k == 0:
-      told = page.passage('why', me=True).replace('"', "'")
+      told = page.passage('claim', 'why', me=True).replace('"', "'")
       lines.append(f'Asked about itself, {page.story.model} wrote: "{told}"')
       continue
     kinds = ('scene', 'why') if k % 2 == 0 else ('scene', 'more?', 'constant')

@@ -94,7 +94,7 @@ _MEMO_OPEN = (
   'Since {trouble}, several of you have asked about {M}.',
   'From {day} on, {sub} at {org} is done with {M}.',
   '{n} of us have worked with {M} on {sub}. Here is what we learned.',
-  'this is to be read before you hand {thing} to {M}.',
+  'this was written for those who hand {thing} to {M}.',
   '{C} asked what to expect of {M}.',
 )
 _MEMO_PARTS = (
