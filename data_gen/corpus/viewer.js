@@ -8,6 +8,7 @@ const SLICE_MS = 12; // of work, then the browser may draw and answer
 const DEBOUNCE_MS = 150;
 
 const $ = id => document.getElementById(id);
+const grouped = number => number.toLocaleString('en');
 
 /** Makes an element with attributes and children; strings become text. */
 function make(tag, attributes = {}, ...children) {
@@ -80,7 +81,7 @@ function fillSelect(id, every, options) {
 }
 
 const option = (value, label, count) =>
-  make('option', {value}, `${label || '(none)'} (${count.toLocaleString()})`);
+  make('option', {value}, `${label || '(none)'} (${grouped(count)})`);
 
 function counted(column, labels) {
   const counts = labels.map(() => 0);
@@ -92,8 +93,9 @@ function counted(column, labels) {
 function fillFilters() {
   const total = corpus.id.length;
   const accepted = corpus.accepted.reduce((a, b) => a + b, 0);
-  fillSelect('status', `all (${total.toLocaleString()})`, [
-    option('1', 'accepted', accepted), option('0', 'rejected', total - accepted),
+  fillSelect('status', `all (${grouped(total)})`, [
+    option('1', 'accepted', accepted),
+    option('0', 'rejected', total - accepted),
   ]);
   for (const name of ['source', 'genre', 'variant']) {
     const labels = corpus.labels[name], counts = counted(name, labels);
@@ -167,10 +169,10 @@ async function search() {
     const row = candidates[n];
     const text = await textNow(row);
     if (mine !== generation) return;
-    if (pattern.test(corpus.id[row]) || partsOf(text).some(t => pattern.test(t)))
+    if ([corpus.id[row], ...partsOf(text)].some(t => pattern.test(t)))
       matched.push(row);
     if (performance.now() - last > SLICE_MS) {
-      say(`${matched.length.toLocaleString()} found so far, ` +
+      say(`${grouped(matched.length)} found so far, ` +
         `${Math.round(100 * n / candidates.length)} % searched`);
       await nextTask();
       if (mine !== generation) return;
@@ -194,11 +196,12 @@ function textNow(row) {
 const say = text => { $('found').textContent = text; };
 
 function describeFound() {
-  const total = matched.length.toLocaleString();
+  const total = grouped(matched.length);
   if (!matched.length) return 'No row fits.';
   if (shown !== matched) return `${shown.length} at random of ${total}`;
-  const first = page * PAGE + 1, last = Math.min(first + PAGE - 1, shown.length);
-  return `${first.toLocaleString()}–${last.toLocaleString()} of ${total}`;
+  const first = page * PAGE + 1;
+  const last = Math.min(first + PAGE - 1, shown.length);
+  return `${grouped(first)}–${grouped(last)} of ${total}`;
 }
 
 async function render(mine = generation) {
