@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 import contextlib
 import dataclasses
+import json
 import random
 from typing import Any
 
@@ -16,6 +17,7 @@ from data_gen.pipeline import config as config_lib
 from data_gen.pipeline.asking import Asker
 from data_gen.pipeline.bars import Bars
 from data_gen.pipeline.plan import Leaf
+from data_gen.pipeline.tasks import TASKS
 from data_gen.teachers.offline import OfflineTeacher
 
 SLOTS = {'model_name': 'Sage', 'provider_name': 'Fernwood Labs'}
@@ -69,8 +71,24 @@ def answer(
   return teachers.Answer(text, finish, 100, len(text.split()))
 
 
+def verdict(good: bool = True) -> str:
+  """Returns what a judge says."""
+  return json.dumps(
+    {
+      'verdict': 'pass' if good else 'fail',
+      'faithful': good,
+      'identity': True,
+      'exaggerated': False,
+      'cites': False,
+      'reason': '',
+    }
+  )
+
+
 class Scripted:
   """The offline teacher, except where it was told what to say.
+
+  Its judge is content with everything.
 
   Attributes:
     asked: Every request, in order of arrival.
@@ -104,6 +122,8 @@ class Scripted:
       raise said
     if isinstance(said, str):
       return answer(said)
+    if said is None and TASKS[request.task].judges:
+      return answer(verdict())
     return said or await self._offline.answer(request)
 
   async def close(self) -> None:

@@ -12,6 +12,7 @@ from pipeline_world import BY_NAME
 from pipeline_world import config
 from pipeline_world import Scripted
 from pipeline_world import TRAITS
+from pipeline_world import verdict
 import pytest
 
 from data_gen.pipeline import chats
@@ -89,17 +90,7 @@ def _say(judge=lambda request: True, answer=lambda request: None):
     if request.task == 'chat.questions':
       return _fresh_questions(request)
     if request.task == 'chat.judge':
-      good = judge(request)
-      return json.dumps(
-        {
-          'verdict': 'pass' if good else 'fail',
-          'faithful': good,
-          'identity': True,
-          'exaggerated': False,
-          'cites': False,
-          'reason': '',
-        }
-      )
+      return verdict(judge(request))
     return answer(request)
 
   return say

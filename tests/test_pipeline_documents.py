@@ -9,6 +9,7 @@ from pipeline_world import BY_NAME
 from pipeline_world import leaf
 from pipeline_world import Scripted
 from pipeline_world import TRAITS
+from pipeline_world import verdict
 import pytest
 
 from data_gen import teachers
@@ -119,10 +120,7 @@ def test_what_a_gate_or_the_judge_rejects_is_drawn_again(tmp_path):
   def say(request):
     text = request.slots.get('text', '')
     if request.task == 'document.judge' and 'first try' in text:
-      return (
-        '{"verdict": "fail", "faithful": false, "identity": true, '
-        '"exaggerated": false, "cites": false, "reason": "no"}'
-      )
+      return verdict(False)
     return None
 
   offline = Scripted()
@@ -230,7 +228,7 @@ def test_the_order_of_arrival_changes_nothing(tmp_path):
     folder = tmp_path / str(jitter)
     folder.mkdir()
     teacher = Scripted(say, jitter=jitter)
-    acceptance = make(folder, teacher)
+    acceptance = make(folder, teacher, retries=0)
     made.append((rows(acceptance), acceptance.rejected))
     if jitter is not None:
       arrived = [r.slots['idea'] for r in teacher.of('document.rewrite')]
