@@ -20,6 +20,7 @@ from absl import app
 from absl import flags
 
 from data_gen import teachers
+from msm_jax import log
 
 COUNT = flags.DEFINE_integer('count', 64 * 30, 'requests')
 CONCURRENCY = flags.DEFINE_integer('concurrency', 64, 'requests in flight')
@@ -62,6 +63,7 @@ async def measure(url: str, store: pathlib.Path) -> tuple[float, float]:
 
 def main(argv: list[str]) -> None:
   del argv
+  log.configure()  # Or the client writes a line for each request.
   with (
     tempfile.TemporaryDirectory() as folder,
     subprocess.Popen(

@@ -42,12 +42,14 @@ class Counter:
   """Adds up a `Usage`."""
 
   def __init__(self, *, priced: bool):
-    self.usage = Usage(cost_usd=0.0 if priced else None)
+    self._counts = dataclasses.asdict(Usage(cost_usd=0.0 if priced else None))
+
+  @property
+  def usage(self) -> Usage:
+    return Usage(**self._counts)
 
   def add(self, **amounts: float | None) -> None:
     """Adds to the named counts; adding None leaves one as it is."""
-    now = dataclasses.asdict(self.usage)
-    self.usage = dataclasses.replace(
-      self.usage,
-      **{k: now[k] + v for k, v in amounts.items() if v is not None},
-    )
+    for name, amount in amounts.items():
+      if amount is not None:
+        self._counts[name] += amount
