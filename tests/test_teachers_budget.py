@@ -149,3 +149,33 @@ def test_a_session_never_spends_more_over_all_of_its_runs(tmp_path, budget):
   else:
     assert budget['usd'] - 0.004 < PRICES.cost(taken) <= budget['usd']
     assert usage.cost_usd <= PRICES.cost(taken)
+
+
+@pytest.mark.parametrize('charged', [False, True])
+def test_only_attempts_that_may_be_charged_use_up_the_budget(tmp_path, charged):
+  """There is just enough for one attempt."""
+  request = fake_teacher.request()
+  most = teachers.most_tokens(request)
+
+  def say(_, nth):
+    if nth < 5:
+      return fake_teacher.failure(maybe_charged=charged)
+    return fake_teacher.answer()
+
+  async def main():
+    session = teachers.Session(
+      fake_teacher.FakeTeacher(say),
+      teachers.Store(tmp_path / 'store.db'),
+      budget=teachers.Budget(tokens=most.total),
+    )
+    async with session:
+      (told,) = await asyncio.gather(
+        session.ask(request), return_exceptions=True
+      )
+      return told
+
+  told = virtual_time.run(main())
+  if charged:
+    assert isinstance(told, teachers.BudgetExceededError)
+  else:
+    assert told == fake_teacher.answer()

@@ -260,6 +260,20 @@ def test_a_request_that_nobody_waits_for_is_given_up(tmp_path):
   store.close()
 
 
+def test_who_asks_just_after_another_gave_up_gets_an_answer(tmp_path):
+  quick = Quick(tmp_path)
+
+  async def use(session):
+    task = asyncio.create_task(session.ask(request('x')))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.sleep(0)  # It has noticed; its attempt has not.
+    return await session.ask(request('x'))
+
+  told, _ = quick.run(use)
+  assert told.text == 'x'
+
+
 def test_requests_that_a_killed_run_had_in_flight_are_counted(tmp_path):
   """The run is not closed, as if it were killed."""
   requests = [request(str(i)) for i in range(10)]

@@ -88,7 +88,8 @@ class Session:
   """Asks one teacher, with a store, limits and a budget.
 
   Close it when done, or use it as an asynchronous context manager. It belongs
-  to one event loop; the store may be open in other processes.
+  to one event loop; the store may be open in other processes. The budget counts
+  what those have spent up to when the session was made.
   """
 
   def __init__(
