@@ -186,6 +186,43 @@ def test_one_retry_after_holds_back_everybody(tmp_path):
   assert times[3] == 0 and times[4] >= 101
 
 
+def test_a_failure_with_retry_after_holds_back_only_itself(tmp_path):
+  """E.g. status 500 with Retry-After: no sign of too many requests."""
+
+  def say(r, nth):
+    if r == request('0') and nth == 0:
+      return failure('500', retry_after=100.0)
+    return answer('yes')
+
+  quick = Quick(tmp_path, say, concurrency=4)
+  quick.run(lambda s: all_of(s, [request(str(i)) for i in range(20)]))
+  first, second = (t for t, r in quick.teacher.asked if r == request('0'))
+  assert second - first >= 101
+  assert sum(t < 10 for t in quick.teacher.times()) == 20
+
+
+def test_the_concurrency_falls_and_recovers_with_the_server(tmp_path):
+  seen = []
+
+  def say(r, nth):
+    if 100 <= len(quick.teacher.asked) < 200:
+      return failure('429', throttled=True)
+    return answer('yes')
+
+  quick = Quick(tmp_path, say, concurrency=16)
+
+  async def use(session):
+    async def one(i):
+      await session.ask(request(str(i)))
+      seen.append(session.concurrency)
+
+    await asyncio.gather(*map(one, range(1500)))
+
+  quick.run(use)
+  assert min(seen) < 8
+  assert seen[-1] == 16
+
+
 def test_an_attempt_ends_at_the_timeout_and_is_repeated(tmp_path):
   class Stuck(FakeTeacher):
     async def answer(self, r):
