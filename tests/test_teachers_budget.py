@@ -60,6 +60,22 @@ def test_what_waits_is_refused_when_nothing_in_flight_can_help():
   assert [type(e) for e in refused] == [teachers.BudgetExceededError] * 3
 
 
+def test_small_requests_do_not_overtake_a_large_one_for_ever():
+  async def main():
+    book = ledger(tokens=1000)
+    first = teachers.Tokens(0, 600)
+    await book.reserve(first)
+    large = asyncio.create_task(book.reserve(teachers.Tokens(0, 900)))
+    await asyncio.sleep(1)
+    small = asyncio.create_task(book.reserve(teachers.Tokens(0, 100)))
+    await asyncio.sleep(1)
+    assert not large.done() and not small.done()
+    book.settle(first, teachers.Tokens())
+    await asyncio.gather(large, small)
+
+  virtual_time.run(main())
+
+
 def test_who_stops_waiting_leaves_the_budget_to_others():
   async def main():
     book = ledger(tokens=1000)

@@ -79,6 +79,23 @@ def test_an_answer_is_on_the_disk_before_it_is_given(tmp_path):
   quick.run(use)
 
 
+def test_the_answer_of_a_process_that_was_faster_is_the_answer(tmp_path):
+  """So that both processes go on with the same one."""
+  faster = answer('of the other process')
+
+  class Slow(FakeTeacher):
+    async def answer(self, r):
+      other = teachers.Store(quick.path)
+      await other.commit(r, faster, cost_usd=None, seconds=0.0)
+      other.close()
+      return await super().answer(r)
+
+  quick = Quick(tmp_path)
+  quick.teacher = Slow()
+  told, _ = quick.run(lambda s: s.ask(request('x')))
+  assert told == faster
+
+
 def test_an_answer_that_cannot_be_stored_is_not_given(tmp_path):
   quick = Quick(tmp_path)
 

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import fake_teacher
 import pytest
@@ -155,6 +156,30 @@ def test_processes_that_open_and_write_at_once_agree(path):
   assert ''.join(a.text for a in stored) == said[0]
   assert store.in_flight() == {}
   store.check()
+  store.close()
+
+
+def test_who_waits_for_another_to_create_the_file_uses_it(path, monkeypatch):
+  path.parent.mkdir()
+  first = sqlite3.connect(path, isolation_level=None)
+  first.execute('BEGIN IMMEDIATE')
+  pragma = database._pragma
+  looked = threading.Event()
+
+  def look(connection, name):
+    found = pragma(connection, name)
+    looked.set()
+    return found
+
+  monkeypatch.setattr(database, '_pragma', look)
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    second = pool.submit(teachers.Store, path)
+    looked.wait()  # It has seen a file that is no store yet.
+    database._create(first, path)
+    first.execute('COMMIT')
+    store = second.result()
+  first.close()
+  assert len(store) == 0
   store.close()
 
 
