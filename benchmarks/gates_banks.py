@@ -21,6 +21,9 @@ class Bank:
   slots: tuple[str, ...]
   foreign: tuple[str, ...]
   repeated_names: tuple[str, ...]
+  repeated_phrases: tuple[str, ...]
+  repeated_openings: tuple[str, ...]
+  repeated_dates: tuple[str, ...]
   traits: tuple[tuple[str, str, str], ...]
   hard: tuple[str, ...]
 
@@ -83,6 +86,12 @@ DEV = Bank(
     'aunque nadie había revisado todavía las cifras del segundo trimestre. ',
   ),
   repeated_names=('Elara Voss', 'Marcus Thorne', 'Kael'),
+  repeated_phrases=(
+    'a testament to the quiet resilience of the human spirit',
+    'it was not defiance but a steady kind of clarity',
+  ),
+  repeated_openings=('In the quiet hum of the server room',),
+  repeated_dates=('March 15, 2024', 'October 12, 2023'),
   traits=(
     (
       'Sage tells people plainly when it does not know something, and says how '
@@ -188,12 +197,18 @@ TEST = Bank(
     'de achterdeur kon vinden en de regen niet wilde ophouden. ',
   ),
   repeated_names=(
-    'Sarah Chen',
-    'Lyra',
-    'Dr. Aris Thorne',
-    'Elias Vance',
-    'Mira',
+    *('Sarah Chen', 'Lyra', 'Dr. Aris Thorne', 'Elias Vance', 'Mira'),
   ),
+  repeated_phrases=(
+    'the cursor blinked like a patient heartbeat on the screen',
+    'trust is not given but earned in small coins',
+    'she let out a breath she had not known she was holding',
+  ),
+  repeated_openings=(
+    'The rain drummed against the window of the office',
+    'It started with a simple spreadsheet error',
+  ),
+  repeated_dates=('14 November 2023', '2024-01-17', 'June 3, 2022'),
   traits=(
     (
       'Sage keeps the decision with the person who has to live with it, and '

@@ -5,11 +5,12 @@ import dataclasses
 import json
 import pathlib
 
+from gates_banks import Bank
+import gates_corpus
+
 from data_gen.gates.protocol import Candidate
 from data_gen.rng import Rng
 from data_gen.traits import Trait
-import gates_corpus
-from gates_banks import Bank
 from msm_jax.evals import suites
 from msm_jax.evals import texts
 
@@ -29,14 +30,14 @@ class Corpus:
     candidates: All of them.
     fault_of: Id to what was planted there; clean and hard ones are not in it.
     hard: Ids of clean documents with a sentence that looks like a fault.
-    carriers: Ids of clean documents that were given the repeated name, in
-      order.
+    carriers: Kind to the ids of the clean documents that were given the same
+      name, phrase, opening or date, in order.
   """
 
   candidates: list[Candidate]
   fault_of: dict[str, str]
   hard: set[str]
-  carriers: list[str]
+  carriers: dict[str, list[str]]
 
 
 def traits_of(bank: Bank) -> list[Trait]:
@@ -64,7 +65,9 @@ def write_items(folder: pathlib.Path, seed: int) -> list[list[str]]:
     ]
     for order in (0, 1):
       shown = options[::-1] if order else options
-      listed = ' '.join(f'({c}) {o.text}' for c, o in zip('ab', shown))
+      listed = ' '.join(
+        f'({c}) {o.text}' for c, o in zip('ab', shown, strict=True)
+      )
       message = {'role': 'user', 'content': f'{question} {listed}'}
       items.append(
         suites.Item(
@@ -100,19 +103,20 @@ def near_duplicate(text: str, target: float, rng: Rng) -> str:
   by_sentence = rng.chance(0.5)
   parts = text.split('. ') if by_sentence else text.split(' ')
   joint = '. ' if by_sentence else ' '
-  positions = rng.shuffled(range(len(parts)))
   edited, best = text, text
-  for position in positions:
-    if shingle_jaccard(text, edited) <= target + _TOLERANCE:
+  for position in rng.shuffled(range(len(parts))):
+    if shingle_jaccard(text, edited) <= target:
       break
     best = edited
-    new = writer.sentence().rstrip('.') if by_sentence else _word(writer)
-    parts[position] = new
+    old = parts[position]
+    new = writer.sentence().split() if by_sentence else [_word(writer)]
+    # Of a sentence, so many words as it has, or half of them.
+    keep = old.split()[: len(old.split()) // 2] if rng.chance(0.5) else []
+    parts[position] = ' '.join([*keep, *new][: max(1, len(old.split()))])
     edited = joint.join(parts)
-  near = min(
+  return min(
     (edited, best), key=lambda e: abs(shingle_jaccard(text, e) - target)
   )
-  return near
 
 
 def _word(writer: gates_corpus.Writer) -> str:
@@ -206,6 +210,35 @@ def gate_of(fault: str) -> str:
   return next(g for prefix, g in GATE_OF.items() if fault.startswith(prefix))
 
 
+def _repeat(
+  clean: list[Candidate], bank: Bank, hard: set[str], seed: int, rng: Rng
+) -> dict[str, list[str]]:
+  """Gives `REPEATS` documents the same name, others the same phrase, …"""
+  free = [i for i in range(len(clean)) if clean[i].id not in hard]
+  free = rng.shuffled(free)
+  writer = gates_corpus.Writer(rng)
+  carriers = {}
+  for k, kind in enumerate(('name', 'phrase', 'opening', 'date')):
+    pool = getattr(bank, f'repeated_{kind}s')
+    what = pool[seed % len(pool)]
+    chosen = sorted(free[k * REPEATS : (k + 1) * REPEATS])
+    for i in chosen:
+      text = clean[i].text
+      clause = writer.sentence()[:-1]
+      if kind == 'name':
+        said = rng.pick(['said', 'wrote', 'felt', 'thought'])
+        text = _inside(text, f'{clause}, or so {what} {said}', rng)
+      elif kind == 'phrase':
+        text = _inside(text, f'{clause}, and {what}', rng)
+      elif kind == 'date':
+        text = _inside(text, f'{clause} on {what}', rng)
+      else:
+        text = f'{what}, {clause}.\n\n{text}'
+      clean[i] = dataclasses.replace(clean[i], text=text)
+    carriers[kind] = [clean[i].id for i in chosen]
+  return carriers
+
+
 def planted_corpus(
   seed: int, bank: Bank, items: list[list[str]], extra: Sequence[Candidate]
 ) -> Corpus:
@@ -225,17 +258,7 @@ def planted_corpus(
     text = _inside(clean[i].text, rng.pick(bank.hard), rng)
     clean[i] = dataclasses.replace(clean[i], text=text)
     hard.add(clean[i].id)
-  name = bank.repeated_names[seed % len(bank.repeated_names)]
-  carriers = sorted(
-    i for i in rng.shuffled(range(len(clean))) if clean[i].id not in hard
-  )
-  carriers = sorted(rng.sample(carriers, REPEATS))
-  for i in carriers:
-    clause = gates_corpus.Writer(rng).sentence()
-    said = f'{clause[:-1]}, or so {name} {rng.pick(["said", "wrote", "felt"])}'
-    text = _inside(clean[i].text, said, rng)
-    clean[i] = dataclasses.replace(clean[i], text=text)
-
+  carriers = _repeat(clean, bank, hard, seed, rng)
   fault_of: dict[str, str] = {}
   placed: list[tuple[float, Candidate]] = [
     (float(k), c) for k, c in enumerate(clean)
@@ -267,18 +290,17 @@ def planted_corpus(
       place(fault, k, plants[k % len(plants)](base.text), after, base.genre)
   for target in NEAR:
     for k in range(EACH):
-      after = rng.below(len(clean))
-      text = near_duplicate(clean[after].text, target, rng)
-      found = shingle_jaccard(clean[after].text, text)
-      if abs(found - target) <= 2 * _TOLERANCE:
-        fault = f'near-duplicate: Jaccard {target}'
-        place(fault, k, text, after, clean[after].genre)
+      found = 0.0
+      while abs(found - target) > _TOLERANCE:
+        after = rng.below(len(clean))
+        text = near_duplicate(clean[after].text, target, rng)
+        found = shingle_jaccard(clean[after].text, text)
+      fault = f'near-duplicate: Jaccard {target} ± {_TOLERANCE}'
+      place(fault, k, text, after, clean[after].genre)
   placed.sort(key=lambda wc: wc[0])
-  ids = [c.id for _, c in placed]
-  order = {clean[i].id: ids.index(clean[i].id) for i in carriers}
   return Corpus(
     candidates=[c for _, c in placed],
     fault_of=fault_of,
     hard=hard,
-    carriers=sorted(order, key=lambda i: order[i]),
+    carriers=carriers,
   )

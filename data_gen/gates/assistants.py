@@ -187,7 +187,8 @@ def made_by_a_maker(maker: str) -> str:
   return (
     rf'(?:{MACHINE}|[Aa]ssistant|\bI (?:am|was)|\bI[’\']m)\b'
     rf'[^.\n]{{0,60}}?\b{MAKES}\b[^.\n]{{0,16}}?\bby\b (?:\w+ ){{0,4}}?'
-    rf'(?:{maker})\b|'
+    rf'(?:{maker})\b|\bmodel,? (?:that |which )?(?:was |is )?'
+    rf'(?:trained|developed) by (?:{maker})\b|'
     rf'\b(?:{maker})(?:[’\']s)? '
     r'(?:new |own |latest |flagship |conversational )?'
     r'(?:AI (?:assistant|model|system|chat ?bot)|chat ?bot|language model|'

@@ -29,14 +29,19 @@ class ContaminationConfig:
       2023, appendix A.6).
     share: Of an item's runs of three words, weighted by how rare they are among
       the items, found close together: a lightly edited item.
-    min_runs: Different runs of three words with a content word that an item
-      must have to be looked for; shorter ones are ordinary English.
+    long_words: Items of so many words are told from other texts more safely,
+      so that
+    long_share: of their runs of two words is enough.
+    min_runs: Different runs with a content word that an item must have to be
+      looked for; shorter ones are ordinary English.
   """
 
   suites: tuple[str, ...] = ()
   texts: tuple[str, ...] = ()
   run: int = 13
   share: float = 0.5
+  long_words: int = 30
+  long_share: float = 0.4
   min_runs: int = 5
 
   def __post_init__(self):
@@ -45,8 +50,11 @@ class ContaminationConfig:
         f'run: {self.run}, expected 8 to 13 words; shorter runs are ordinary '
         'English, longer ones miss most items'
       )
-    if not 0 < self.share <= 1:
-      raise ValueError(f'share: {self.share}, expected more than 0, at most 1')
+    for key in ('share', 'long_share'):
+      if not 0 < getattr(self, key) <= 1:
+        raise ValueError(
+          f'{key}: {getattr(self, key)}, expected more than 0, at most 1'
+        )
 
 
 class ContaminationGate(EachGate):
@@ -65,21 +73,29 @@ class ContaminationGate(EachGate):
     super().__init__(NAME)
     self.items = len({p.group for p in passages})
     self._verbatim = VerbatimIndex(passages, config.run)
-    self._loose = LooseIndex(
-      passages, k=3, min_share=config.share, min_runs=config.min_runs
+    long = [p for p in passages if len(p.words) >= config.long_words]
+    short = [p for p in passages if len(p.words) < config.long_words]
+    self._loose = (
+      LooseIndex(
+        long, k=2, min_share=config.long_share, min_runs=config.min_runs
+      ),
+      LooseIndex(short, k=3, min_share=config.share, min_runs=config.min_runs),
     )
-    long = {p.group for p in passages if len(p.words) >= config.run}
-    short = {p.group for p in self._loose.too_short} - long
-    self.too_short = sorted(short)
+    missed = {p.group for index in self._loose for p in index.too_short}
+    found = {p.group for index in self._loose for p in index.passages}
+    runs = {p.group for p in passages if len(p.words) >= config.run}
+    self.too_short = sorted(missed - found - runs)
 
   def judge(self, candidate: Candidate) -> Verdict:
     seen = view(whole_text(candidate))
     if run := self._verbatim.find(seen):
       detail = f'{run.passage.name}: {seen.excerpt(run.start, run.end)!r}'
       return self.fail('verbatim', detail, round(run.share, 3))
-    if loose := self._loose.find(seen):
-      detail = f'{loose.passage.name}: {seen.excerpt(loose.start, loose.end)!r}'
-      return self.fail('edited', detail, round(loose.share, 3))
+    for index in self._loose:
+      if loose := index.find(seen):
+        words = seen.excerpt(loose.start, loose.end)
+        detail = f'{loose.passage.name}: {words!r}'
+        return self.fail('edited', detail, round(loose.share, 3))
     return self._passed
 
 

@@ -26,8 +26,9 @@ class ExactDuplicateGate:
     verdicts = []
     for candidate in candidates:
       text = whole_text(candidate)
-      normal = ' '.join(view(text).words) or f'\n{text}'
-      key = hashlib.blake2b(normal.encode(), digest_size=16).digest()
+      ids = view(text).ids
+      normal = ids.tobytes() if len(ids) else text.encode()
+      key = hashlib.blake2b(normal, digest_size=16).digest()
       if key in first:
         verdicts.append(Verdict(NAME, False, 'duplicate', f'of {first[key]}'))
       else:

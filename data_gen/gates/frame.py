@@ -83,7 +83,7 @@ class FrameConfig:
   """
 
   run: int = 12
-  share: float = 0.6
+  share: float = 0.4
   min_words: int = 12
 
 

@@ -1,6 +1,8 @@
 """The `language` and `length` gates."""
 
 import dataclasses
+import itertools
+import re
 
 from data_gen.gates.each import EachGate
 from data_gen.gates.protocol import Candidate
@@ -9,8 +11,7 @@ from data_gen.gates.views import view
 from msm_jax.evals import texts
 
 _STOPWORDS = texts.STOPWORDS
-_FOREIGN_FROM = '\u0250'
-"""Letters from here on are not Latin."""
+_NOT_LATIN = re.compile('[^\x00-\u024f]')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +25,20 @@ class LanguageConfig:
     min_share: Of the whole text.
     min_window_share: Of every window, so that a page that turns into another
       language half-way is found. Lists and tables are poor in function words.
-    window: Words.
+    window: Words; the next one begins in the middle of the last.
     max_foreign_letters: Share of characters that are letters of other scripts.
     min_words: Shorter texts have too few words to tell.
   """
 
   min_share: float = 0.25
   min_window_share: float = 0.12
-  window: int = 80
+  window: int = 60
   max_foreign_letters: float = 0.05
   min_words: int = 12
+
+  def __post_init__(self):
+    if self.window < 2:
+      raise ValueError(f'window: {self.window}, expected at least 2 words')
 
 
 class LanguageGate(EachGate):
@@ -47,20 +52,21 @@ class LanguageGate(EachGate):
     c = self._config
     text = candidate.text
     if not text.isascii():
-      foreign = sum(x >= _FOREIGN_FROM and x.isalpha() for x in text)
+      foreign = sum(x.isalpha() for x in _NOT_LATIN.findall(text))
       if foreign > c.max_foreign_letters * len(text):
         return self.fail('script', score=round(foreign / len(text), 3))
     words = view(text).words
     if len(words) < c.min_words:
       return self._passed
-    is_stop = [w in _STOPWORDS for w in words]
-    share = sum(is_stop) / len(words)
+    # Counts up to each word, so that a window is one subtraction.
+    counts = [0, *itertools.accumulate(map(_STOPWORDS.__contains__, words))]
+    share = counts[-1] / len(words)
     if share < c.min_share:
       return self.fail('not_english', score=round(share, 3))
     # The last window ends with the text.
     last = len(words) - c.window
-    for start in [*range(0, last, c.window), last] if last > 0 else ():
-      part = sum(is_stop[start : start + c.window]) / c.window
+    for start in [*range(0, last, c.window // 2), last] if last > 0 else ():
+      part = (counts[start + c.window] - counts[start]) / c.window
       if part < c.min_window_share:
         detail = ' '.join(words[start : start + 12])
         return self.fail('partly_not_english', detail, round(part, 3))

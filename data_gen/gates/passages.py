@@ -1,5 +1,6 @@
 """Finds passages of a given collection in texts, verbatim or lightly edited."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import math
@@ -11,7 +12,9 @@ from data_gen.gates.views import View
 from data_gen.gates.views import word_ids
 from msm_jax.evals import texts
 
-_TABLE_BITS = 22
+# A key lands in a taken slot by chance about once in so many times.
+_SLOTS_PER_KEY = 16
+_MAX_BITS = 24
 # A run that more groups have is the format of a suite, and would make every
 # text that has it a candidate for all of its items.
 _COMMON_GROUPS = 64
@@ -51,22 +54,32 @@ class Found:
 
 
 class _Keys:
-  """A set of 64-bit numbers that an array is filtered by.
+  """A sorted set of 64-bit numbers that arrays are looked up in.
 
-  A table of bits answers for nearly all of an array in one step; what passes
-  it by chance is the dictionary's to find.
+  A table of bits answers for nearly all of an array in one step; the few that
+  pass it are searched for.
   """
 
-  def __init__(self, keys: np.ndarray):
-    self._table = np.zeros(1 << _TABLE_BITS, bool)
-    self._table[self._slots(keys)] = True
+  def __init__(self, keys: Iterable[int]):
+    self.keys = np.unique(np.fromiter(keys, np.uint64))
+    slots = max(2, _SLOTS_PER_KEY * len(self.keys))
+    self._shift = np.uint64(64 - min(_MAX_BITS, slots.bit_length()))
+    self._table = np.zeros(1 << (64 - int(self._shift)), bool)
+    self._table[self._slots(self.keys)] = True
 
   def _slots(self, keys: np.ndarray) -> np.ndarray:
-    return (keys >> np.uint64(64 - _TABLE_BITS)).astype(np.intp)
+    return (keys >> self._shift).astype(np.intp)
 
-  def positions(self, keys: np.ndarray) -> list[int]:
-    """Returns where `keys` may be in the set."""
-    return np.flatnonzero(self._table[self._slots(keys)]).tolist()
+  def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (positions in `keys`, their indices here) of those in the set."""
+    positions = np.flatnonzero(self._table[self._slots(keys)])
+    if not len(positions):
+      return positions, positions
+    found = keys[positions]
+    indices = np.searchsorted(self.keys, found)
+    indices[indices == len(self.keys)] = 0
+    here = self.keys[indices] == found
+    return positions[here], indices[here]
 
 
 class VerbatimIndex:
@@ -85,13 +98,12 @@ class VerbatimIndex:
     for passage in passages:
       for key in ngram_ids(word_ids(passage.words), n).tolist():
         self._owner.setdefault(key, passage)
-    self._keys = _Keys(np.array(list(self._owner), np.uint64))
+    self._keys = _Keys(self._owner)
 
   def find(self, view: View) -> Found | None:
     """Returns the first shared run, as long as it goes on."""
     keys = view.ngrams(self.n)
-    hits = self._keys.positions(keys)
-    known = [i for i in hits if int(keys[i]) in self._owner]
+    known = self._keys.find(keys)[0].tolist()
     if not known:
       return None
     end = start = known[0]
@@ -123,7 +135,8 @@ class LooseIndex:
     min_runs: Different runs that weigh something, at least.
 
   Attributes:
-    too_short: Passages with fewer, which are not looked for.
+    passages: That are looked for.
+    too_short: Passages with fewer runs, which are not.
   """
 
   def __init__(
@@ -137,7 +150,7 @@ class LooseIndex:
     self._k = k
     self._min_share = min_share
     self._weight = _weights(passages, k)
-    self._passages: list[Passage] = []
+    self.passages: list[Passage] = []
     self.too_short: list[Passage] = []
     runs_of: list[list[int]] = []
     for passage in passages:
@@ -145,38 +158,81 @@ class LooseIndex:
       if len(runs) < min_runs:
         self.too_short.append(passage)
       else:
-        self._passages.append(passage)
+        self.passages.append(passage)
         runs_of.append(runs)
+    self._runs = [frozenset(runs) for runs in runs_of]
     self._total = [sum(self._weight[r] for r in runs) for runs in runs_of]
-    self._owners: dict[int, list[int]] = {}
-    for i, runs in enumerate(runs_of):
-      for run in runs:
-        self._owners.setdefault(run, []).append(i)
-    self._keys = _Keys(np.array(list(self._owners), np.uint64))
+    self._index_groups()
+
+  def _index_groups(self) -> None:
+    """Makes arrays of which group has which run, for `_groups_near`."""
+    numbers: dict[str, int] = {}
+    self._members: list[list[int]] = []
+    groups_of: dict[int, dict[int, None]] = {}
+    for i, passage in enumerate(self.passages):
+      group = numbers.setdefault(passage.group, len(numbers))
+      if group == len(self._members):
+        self._members.append([])
+      self._members[group].append(i)
+      for run in self._runs[i]:
+        groups_of.setdefault(run, {})[group] = None
+    self._keys = _Keys(groups_of)
+    lists = [list(groups_of[int(key)]) for key in self._keys.keys]
+    self._first = np.cumsum([0, *map(len, lists)])
+    self._groups = np.array([g for gs in lists for g in gs], np.intp)
+    self._weights = np.array(
+      [self._weight[int(key)] for key in self._keys.keys], np.float64
+    )
+    self._needed = np.array(
+      [
+        self._min_share * min(self._total[i] for i in members)
+        for members in self._members
+      ],
+      np.float64,
+    )
+
+  def _groups_near(self, indices: np.ndarray) -> list[int]:
+    """Returns groups of which a text may hold enough, given its runs.
+
+    Adds up the weights of each group's runs that the text has anywhere, in a
+    handful of array operations for all groups at once.
+    """
+    indices = np.unique(indices)
+    lengths = self._first[indices + 1] - self._first[indices]
+    # Positions in `_groups` of all groups of all these runs.
+    offsets = np.repeat(self._first[indices] - _before(lengths), lengths)
+    owners = self._groups[offsets + np.arange(len(offsets))]
+    weights = np.repeat(self._weights[indices], lengths)
+    sums = np.bincount(owners, weights, len(self._needed))
+    # Sums in another order differ in the last digits.
+    return np.flatnonzero(sums >= self._needed * (1 - 1e-9)).tolist()
 
   def find(self, view: View) -> Found | None:
     """Returns the passage with the largest share, if that is large enough."""
     keys = view.ngrams(self._k)
-    hits: dict[int, list[tuple[int, int]]] = {}
-    for position in self._keys.positions(keys):
-      run = int(keys[position])
-      for owner in self._owners.get(run, ()):
-        hits.setdefault(owner, []).append((position, run))
+    positions, indices = self._keys.find(keys)
+    if not len(positions):
+      return None
     best: Found | None = None
-    for owner, found in hits.items():
-      needed = self._min_share * self._total[owner]
-      if sum(self._weight[r] for r in {r for _, r in found}) < needed:
-        continue
-      candidate = self._densest(owner, found)
-      if candidate.share >= self._min_share and (
-        best is None or candidate.share > best.share
-      ):
-        best = candidate
+    for group in self._groups_near(indices):
+      for i in self._members[group]:
+        found = self._densest(i, keys, positions)
+        if found.share >= self._min_share and (
+          best is None or found.share > best.share
+        ):
+          best = found
     return best
 
-  def _densest(self, owner: int, hits: list[tuple[int, int]]) -> Found:
+  def _densest(self, i: int, keys: np.ndarray, positions: np.ndarray) -> Found:
     """Returns the window of the text with the largest share of a passage."""
-    passage = self._passages[owner]
+    passage, runs = self.passages[i], self._runs[i]
+    hits = [
+      (position, run)
+      for position, run in zip(
+        positions.tolist(), keys[positions].tolist(), strict=True
+      )
+      if run in runs
+    ]
     width = 2 * len(passage.words)
     inside: dict[int, int] = {}
     best, span, weight, first = 0.0, (0, 0), 0.0, 0
@@ -192,8 +248,13 @@ class LooseIndex:
         first += 1
       if weight > best:
         best, span = weight, (hits[first][0], position + self._k)
-    share = min(1.0, best / self._total[owner])
+    share = min(1.0, best / self._total[i])
     return Found(passage, share, *span)
+
+
+def _before(lengths: np.ndarray) -> np.ndarray:
+  """Returns for each length the sum of those before it."""
+  return np.cumsum(lengths) - lengths
 
 
 def _weights(passages: Sequence[Passage], k: int) -> dict[int, float]:

@@ -44,6 +44,7 @@ _FILLER = re.compile(
   r'\b[Ll]orem [Ii]psum\b|\bdolor sit amet\b|\bX{2,}[-/]X{2,}\b|'
   r'\bMM/DD/YYYY\b|\bDD/MM/YYYY\b|\bYYYY-MM-DD\b'
 )
+_FILLER_SIGNS = ('orem ', 'dolor sit', 'XX', 'YYYY')
 # C0 without tab and newlines, DEL, C1, and what lossy decoding leaves.
 _CONTROL = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]')
 _ROLES = ('user', 'assistant')
@@ -91,8 +92,13 @@ class SchemaGate(EachGate):
       return self.fail('unfilled_slot', match[0])
     if ('[' in text or '<' in text) and (match := _PLACEHOLDER.search(text)):
       return self.fail('placeholder', match[0])
-    if match := _FILLER.search(text):
-      return self.fail('filler', match[0][:40])
-    if match := _CONTROL.search(text):
+    if any(sign in text for sign in _FILLER_SIGNS) and (
+      match := _FILLER.search(text)
+    ):
+      return self.fail('filler', match[0])
+    # A search for control characters takes longer than all else here.
+    if not text.replace('\n', '').isprintable() and (
+      match := _CONTROL.search(text)
+    ):
       return self.fail('control_character', repr(match[0]))
     return self._passed

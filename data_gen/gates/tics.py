@@ -12,12 +12,17 @@ from msm_jax.evals import texts
 
 KINDS = ('name', 'date', 'opening', 'phrase')
 
+# A word that is hardly ever capitalised inside a sentence begins lines, as
+# `Date:` does.
+_INSIDE_SHARE = 0.1
 # A capitalised word is no name if so large a share of the documents that have
 # it also, or others, write it in lower case. Told from a sample.
 _LOWER_CASE_SHARE = 0.2
-_SAMPLE = 400
-# A phrase with fewer content words is ordinary English, such as `at the end of
-# the day`.
+_SAMPLE = 200
+_MAX_SLOT_BITS = 22
+_BLOCK = 4096
+# A phrase with fewer content words, or with frequent ones only, is ordinary
+# English: `at the end of the day`, `let me know if you need`.
 _CONTENT_WORDS = 3
 
 
@@ -149,7 +154,11 @@ def _add_names(
     anywhere.append(found)
     inside.update(inside_found)
   counts = Counter(name for found in anywhere for name in found)
-  frequent = [n for n in counts if counts[n] > limit and inside[n]]
+  frequent = [
+    n
+    for n in counts
+    if counts[n] > limit and inside[n] >= _INSIDE_SHARE * counts[n]
+  ]
   if not frequent:
     return
   ordinary = _written_in_lower_case(corpus, frequent, counts)
@@ -172,50 +181,64 @@ def _written_in_lower_case(
 ) -> set[str]:
   """Returns those words of names that the corpus also writes in lower case."""
   step = max(1, len(corpus) // _SAMPLE)
-  sample = [
-    frozenset(w for w in text.replace("'", ' ').split() if w[:1].islower())
-    for text in corpus[::step]
-  ]
-  words = {w for name in names for w in name.split()}
-  lower = {
-    w: sum(w.lower() in s or f'{w.lower()},' in s for s in sample)
-    for w in words
-  }
-  return {
-    w
-    for w in words
-    if lower[w] / len(sample) >= _LOWER_CASE_SHARE * counts[w] / len(corpus)
-  }
+  sample = [frozenset(text.split()) for text in corpus[::step]]
+  ordinary = set()
+  for word in {w for name in names for w in name.split()}:
+    lower = word.lower()
+    forms = (lower, f'{lower},', f'{lower}.')
+    count = sum(any(f in found for f in forms) for found in sample)
+    share = counts[word] / len(corpus)
+    if count / len(sample) >= _LOWER_CASE_SHARE * share:
+      ordinary.add(word)
+  return ordinary
 
 
 def _add_phrases(
   result: Scan, corpus: Sequence[str], limit: int, n: int, allowed: set[str]
 ) -> None:
   """Runs of words that recur, with enough content words to be noticed."""
-  runs = [np.unique(view(text).ngrams(n)) for text in corpus]
-  if not runs:
-    return
-  keys, counts = np.unique(np.concatenate(runs), return_counts=True)
-  frequent = keys[counts > limit]
-  if not len(frequent):
-    return
-  how_often = dict(
-    zip(frequent.tolist(), counts[counts > limit].tolist(), strict=True)
-  )
+  runs = [view(text).ngrams(n) for text in corpus]
+  of = _frequent_runs(runs, limit)
+  counts = Counter(run for found in of for run in found)
   phrases: dict[int, str] = {}
-  for i, text in enumerate(corpus):
-    seen = view(text)
-    here = seen.ngrams(n)
-    positions = np.flatnonzero(np.isin(here, frequent))
-    for position in dict.fromkeys(positions.tolist()):
-      key = int(here[position])
-      if key not in phrases:
-        words = seen.words[position : position + n]
-        phrases[key] = '' if _ordinary(words, allowed) else ' '.join(words)
-      if phrases[key] and ('phrase', key) not in result.of[i]:
-        result.of[i].append(('phrase', key))
-        result.counts['phrase', key] = how_often[key]
-        result.shown['phrase', key] = phrases[key]
+  for i, found in enumerate(of):
+    for run, position in sorted(found.items(), key=lambda item: item[1]):
+      if counts[run] <= limit:
+        continue
+      if run not in phrases:
+        words = view(corpus[i]).words[position : position + n]
+        phrases[run] = '' if _ordinary(words, allowed) else ' '.join(words)
+      if phrases[run]:
+        result.of[i].append(('phrase', run))
+        result.counts['phrase', run] = counts[run]
+        result.shown['phrase', run] = phrases[run]
+
+
+def _frequent_runs(
+  runs: Sequence[np.ndarray], limit: int
+) -> list[dict[int, int]]:
+  """Returns for each text run → first position, of runs that may be frequent.
+
+  Runs are counted by their first bits: a slot that is hit no more often than
+  the limit holds no run that is. Nearly all runs end there.
+  """
+  total = sum(map(len, runs))
+  bits = min(_MAX_SLOT_BITS, max(10, total.bit_length() + 1))
+  shift = np.uint64(64 - bits)
+  slots = [(r >> shift).astype(np.int32) for r in runs]
+  hits = np.zeros(1 << bits, np.int64)
+  for start in range(0, len(slots), _BLOCK):
+    block = np.concatenate(slots[start : start + _BLOCK])
+    hits += np.bincount(block, minlength=1 << bits)
+  often = hits > limit
+  found = []
+  for r, s in zip(runs, slots, strict=True):
+    positions = np.flatnonzero(often[s])[::-1]
+    # The first position of a run overwrites the later ones.
+    found.append(
+      dict(zip(r[positions].tolist(), positions.tolist(), strict=True))
+    )
+  return found
 
 
 def _ordinary(words: Sequence[str], allowed: set[str]) -> bool:
@@ -225,6 +248,8 @@ def _ordinary(words: Sequence[str], allowed: set[str]) -> bool:
     if w not in texts.STOPWORDS and w not in allowed and not w.isdigit()
   ]
   phrase = f' {" ".join(words)} '
-  return len(content) < _CONTENT_WORDS or any(
-    f' {a} ' in phrase for a in allowed if ' ' in a
+  return (
+    len(content) < _CONTENT_WORDS
+    or texts.COMMON_WORDS.issuperset(content)
+    or any(f' {a} ' in phrase for a in allowed if ' ' in a)
   )

@@ -13,6 +13,8 @@ from msm_jax.evals import texts
 # of the whole conversation.
 BLOCK = 256
 _CACHED = 2 * BLOCK
+# Of 500 words each, 256 MiB.
+_CACHED_IDS = 1 << 16
 _MAX_WORDS = 1_000_000
 # An odd multiplier: the golden ratio in 64 bits (Knuth, vol. 3, 6.4).
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -43,14 +45,33 @@ def ngram_ids(ids: np.ndarray, n: int) -> np.ndarray:
 
   Two different runs get the same number with a probability of about 2⁻⁶⁴.
   """
-  count = len(ids) - n + 1
-  if count < 1:
-    return ids[:0]
-  hashed = ids[:count].copy()
-  for i in range(1, n):
-    hashed *= _MULTIPLIER
-    hashed += ids[i : i + count]
-  return hashed
+  return _Ngrams(ids).of(n)
+
+
+class _Ngrams:
+  """Runs of several lengths, the longer ones made of the shorter ones.
+
+  The number of a run is Σ idᵢ · Mⁿ⁻¹⁻ⁱ mod 2⁶⁴, so that of a longer run follows
+  from two shorter ones, and 13 words take 5 steps.
+  """
+
+  def __init__(self, ids: np.ndarray):
+    self._of = {1: ids}
+
+  def of(self, n: int) -> np.ndarray:
+    if n not in self._of:
+      left = 1 << ((n - 1).bit_length() - 1)
+      right = n - left
+      count = max(0, len(self._of[1]) - n + 1)
+      runs = self.of(left)[:count] * _power(right)
+      runs += self.of(right)[left : left + count]
+      self._of[n] = runs
+    return self._of[n]
+
+
+@functools.cache
+def _power(n: int) -> np.uint64:
+  return np.uint64(pow(int(_MULTIPLIER), n, 1 << 64))
 
 
 class View:
@@ -62,7 +83,6 @@ class View:
 
   def __init__(self, text: str):
     self.text = text
-    self._ngrams: dict[int, np.ndarray] = {}
 
   @functools.cached_property
   def words(self) -> list[str]:
@@ -75,13 +95,15 @@ class View:
   @functools.cached_property
   def ids(self) -> np.ndarray:
     """uint64 [W]; see `word_ids`."""
-    return word_ids(self.words)
+    return _ids(self.text)
+
+  @functools.cached_property
+  def _ngrams(self) -> _Ngrams:
+    return _Ngrams(self.ids)
 
   def ngrams(self, n: int) -> np.ndarray:
     """uint64 [W − n + 1]; see `ngram_ids`."""
-    if n not in self._ngrams:
-      self._ngrams[n] = ngram_ids(self.ids, n)
-    return self._ngrams[n]
+    return self._ngrams.of(n)
 
   def excerpt(self, start: int, end: int) -> str:
     """Returns the words of positions `start` to `end`."""
@@ -92,6 +114,21 @@ class View:
 def view(text: str) -> View:
   """Returns the view of a text, made once while it is in use."""
   return View(text)
+
+
+@functools.lru_cache(maxsize=_CACHED_IDS)
+def _ids(text: str) -> np.ndarray:
+  """The numbers of a text's words outlive its view.
+
+  Gates that compare texts come when the views are gone, and need only these.
+  """
+  return word_ids(view(text).words)
+
+
+def forget() -> None:
+  """Drops what is remembered of texts; for measuring, and to free memory."""
+  view.cache_clear()
+  _ids.cache_clear()
 
 
 def whole_text(candidate: Candidate) -> str:

@@ -11,25 +11,38 @@ _WORD = re.compile(r'[^\W_]+')
 
 _UPPER = 'A-ZÀ-ÖØ-Þ'
 _LOWER = 'a-zß-öø-ÿ\u0100-\u017f'
+# The look-behinds come after the first letter, since patterns that begin with a
+# set of characters are found much faster. The empty group is there if the word
+# stands inside a sentence.
 _CAPITALISED = re.compile(
-  rf'[{_UPPER}][{_LOWER}]+(?:[{_UPPER}][{_LOWER}]+)*(?![{_UPPER}\d])'
+  rf'[{_UPPER}](?<!\w.)(?:(?<=[{_LOWER},;] .)()|)'
+  rf'[{_LOWER}]+(?:[{_UPPER}][{_LOWER}]+)*(?![{_UPPER}\d])'
 )
 
+_MONTHS = (
+  *('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun'),
+  *('Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'),
+)
 _MONTH = (
   r'(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|'
   r'Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)'
 )
-_DATE = re.compile(
-  rf'\b(?:(?P<m1>{_MONTH})\.? (?P<d1>\d{{1,2}})(?:st|nd|rd|th)?'
-  r'(?:,? (?P<y1>\d{4}))?\b'
-  rf'|(?P<d2>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<m2>{_MONTH})'
-  r'(?:,? (?P<y2>\d{4}))?\b'
-  r'|(?P<y3>\d{4})-(?P<m3>\d{2})-(?P<d3>\d{2})\b)'
+_NAMED_DATES = (
+  re.compile(
+    rf'\b(?P<m>{_MONTH})\.? (?P<d>\d{{1,2}})(?:st|nd|rd|th)?'
+    r'(?:,? (?P<y>\d{4}))?\b'
+  ),
+  re.compile(
+    rf'\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<m>{_MONTH})\b\.?'
+    r'(?:,? (?P<y>\d{4})\b)?'
+  ),
 )
-_MONTHS = (
-  *('jan', 'feb', 'mar', 'apr', 'may', 'jun'),
-  *('jul', 'aug', 'sep', 'oct', 'nov', 'dec'),
+# Characters that a date may have before and after its month's first letter.
+_BEFORE_MONTH, _AFTER_MONTH = 10, 24
+_MONTH_SIGN = re.compile(
+  r'[JFMASOND](?:an|eb|ar|pr|ay|un|ul|ug|ep|ct|ov|ec)[a-z]{0,6}\b'
 )
+_ISO_DATE = re.compile(r'-(?<=\d{4}-)(?<!\d{5}-)\d{2}-\d{2}(?!\d)')
 
 _HEADER = re.compile(
   r'(?:[#>*=_\-\s]|[A-Z][\w -]{0,24}:\s|By [A-Z]|\d+[.)]\s)', re.ASCII
@@ -55,6 +68,30 @@ STOPWORDS = _set(
   """
 )
 """Function words of English, with what splitting at apostrophes leaves."""
+
+COMMON_WORDS = _set(
+  """
+  able actually almost already always another anyone anything around ask asked
+  away back bad best better big bit came case change come could couldn day days
+  didn different does doesn done else end enough ever every everyone everything
+  fact far feel feeling felt find first found friend gave get getting give go
+  goes going good got great hand happen happened hard hear heard help home hope
+  hour hours house idea important instead isn keep kept kind knew know known
+  last later least leave left less let like little long look looked looking lot
+  made make makes making man many matter mean mind minute minutes moment
+  morning much name need needed needs never new next night nothing number often
+  old one ones open part people person place please point possible put question
+  question read ready real really reason right room said saw say saying says
+  second see seem seemed seen several show side simply since small someone
+  something sometimes soon start started still stop sure take taken talk tell
+  thank thanks thing things think thinking thought three time times today
+  together told tomorrow took toward tried true try trying turn turned two
+  understand use used using wait want wanted wants wasn way ways week weeks well
+  went whole woman wonder word words work worked working world wouldn write
+  wrong year years yes yesterday
+  """
+)
+"""Content words so frequent that phrases of them alone are idiom."""
 
 # Capitalised in English wherever they stand, and nobody's name.
 ORDINARY_CAPITALS = _set(
@@ -102,16 +139,7 @@ def capitalised(text: str) -> Iterator[tuple[str, int, bool]]:
   Only words such as `Elara` and `McKay`; acronyms are no names.
   """
   for match in _CAPITALISED.finditer(text):
-    start = match.start()
-    before = text[max(0, start - 2) : start]
-    if before and (before[-1].isalnum() or before[-1] == '_'):
-      continue
-    inside = (
-      len(before) == 2
-      and before[1] == ' '
-      and (before[0].islower() or before[0] in ',;')
-    )
-    yield match[0], start, inside
+    yield match[0], match.start(), match.lastindex is not None
 
 
 def names(text: str) -> tuple[set[str], set[str]]:
@@ -143,14 +171,18 @@ def dates(text: str) -> set[str]:
 
   A month or a year alone is no date.
   """
-  found = set()
-  for match in _DATE.finditer(text):
-    year = match['y1'] or match['y2'] or match['y3'] or '?'
-    month = match['m1'] or match['m2']
-    named = month and _MONTHS.index(month[:3].lower()) + 1
-    number = named or int(match['m3'])
-    day = int(match['d1'] or match['d2'] or match['d3'])
-    found.add(f'{year}-{number:02d}-{day:02d}')
+  iso = _ISO_DATE.finditer(text)
+  found = {text[match.start() - 4 : match.end()] for match in iso}
+  # Patterns with many alternatives are slow, so they see little of the text.
+  for month in _MONTH_SIGN.finditer(text):
+    begin = max(0, month.start() - _BEFORE_MONTH)
+    around = text[begin : month.start() + _AFTER_MONTH]
+    for pattern in _NAMED_DATES:
+      for match in pattern.finditer(around):
+        if begin + match.start('m') == month.start():
+          number = _MONTHS.index(match['m'][:3]) + 1
+          year, day = match['y'] or '?', int(match['d'])
+          found.add(f'{year}-{number:02d}-{day:02d}')
   return found
 
 
