@@ -111,10 +111,12 @@ class Run:
       self._bars,
     )
     if not plan_lib.leaves(made):
-      raise plan_lib.PlanError(
-        'the plan has no suitable idea; of the answers of the teacher: '
-        f'{self.asked()}'
+      said = '; '.join(
+        f'{task}: {tally["usable"]} of {tally["calls"]} answers usable'
+        + ''.join(f', {n} {why}' for why, n in tally['failures'].items())
+        for task, tally in self.asked().items()
       )
+      raise plan_lib.PlanError(f'the plan has no suitable idea ({said})')
     return made
 
   def asked(self) -> dict[str, Any]:

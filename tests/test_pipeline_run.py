@@ -1,0 +1,398 @@
+"""A whole run in one process: purity, estimates, stages, retention."""
+
+import asyncio
+import dataclasses
+import json
+
+from pipeline_world import asking
+from pipeline_world import config
+from pipeline_world import Scripted
+from pipeline_world import TRAITS
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_gen.pipeline import calls
+from data_gen.pipeline import estimate
+from data_gen.pipeline import plan as plan_lib
+from data_gen.pipeline import retention
+from data_gen.pipeline import yields
+from data_gen.pipeline.config import RetentionConfig
+from data_gen.pipeline.run import Run
+from data_gen.teachers.prices import Prices
+from msm_jax import schema
+from msm_jax import storage
+
+# Small enough to run in a second, with every part.
+SMALL = {
+  'plan__genres': ('forum_thread', 'review', 'fiction'),
+  'chats__accepted': 4,
+  'documents__variants': ('explain', 'rules'),
+  'controls__tolerance': 0.5,
+  'controls__edit_above': 0.5,
+}
+EASY = {
+  'gates__near_duplicate__threshold': 1.0,
+  'gates__length__document': (5, 4000),
+  'gates__frame__run': 60,
+  'gates__frame__share': 1.0,
+}
+
+
+def run(folder, teacher=None, stage='full', plan=None, **changes):
+  changes = {**SMALL, **changes}
+
+  async def main():
+    async with asking(folder, teacher, **changes) as asker:
+      work = Run(config(**changes), TRAITS, asker)
+      chosen = plan or await work.plan(stage)
+      return await work.make(stage, chosen)
+
+  return asyncio.run(main())
+
+
+def test_two_runs_give_the_same_corpus_and_the_second_asks_nothing(tmp_path):
+  first, second = Scripted(), Scripted()
+  made = run(tmp_path, first)
+  again = run(tmp_path, second)
+  assert made == again
+  assert first.asked
+  assert not second.asked
+
+
+def test_neither_order_of_arrival_nor_window_changes_anything(tmp_path):
+  made = []
+  for number, (jitter, window) in enumerate([(None, None), (1, 3), (2, 40)]):
+    folder = tmp_path / str(number)
+    folder.mkdir()
+    made.append(run(folder, Scripted(jitter=jitter), window=window))
+  assert made[0] == made[1] == made[2]
+
+
+def test_a_run_that_stops_anywhere_goes_on_where_it_was(tmp_path):
+  calm = tmp_path / 'calm'
+  calm.mkdir()
+  expected = run(calm)
+
+  class StopError(Exception):
+    pass
+
+  class Stopping(Scripted):
+    async def answer(self, request):
+      if len(self.asked) >= self.most:
+        raise StopError
+      return await super().answer(request)
+
+  bought = []
+  for most in (1, 7, 30, 31, 80, 10_000):
+    teacher = Stopping()
+    teacher.most = most
+    try:
+      made = run(tmp_path, teacher)
+    except StopError:
+      made = None
+    bought += [r.key for r in teacher.asked]
+  assert made == expected
+  assert len(set(bought)) == len(bought)
+
+
+def test_every_row_has_an_id_of_its_own_and_a_fate(tmp_path):
+  made = run(tmp_path)
+  ids = [row.id for row in made.rows]
+  assert len(set(ids)) == len(ids)
+  for row in made.rows:
+    assert row.accepted != bool(row.rejected_because)
+    if row.accepted:
+      assert all(v.passed for v in row.verdicts)
+      assert row.verdicts
+  assert {r.source for r in made.rows} >= {
+    *('documents', 'documents_rules', 'neutral', 'documents_as_chat'),
+    *('chats', 'chats_think', 'chats_reasons_stripped'),
+  }
+
+
+@pytest.mark.parametrize('stage', ['probe', 'full'])
+def test_the_estimate_counts_the_calls_of_a_teacher_that_never_fails(
+  tmp_path, stage
+):
+  changes = {
+    **SMALL,
+    **EASY,
+    'stages__probe': 5,
+    'controls__tolerance': 1.0,
+    'controls__edit_above': 1.0,
+    'controls__as_chat': 'verbatim',
+    'gates__recurrence__at_least': 10_000,
+  }
+  made = run(tmp_path, stage=stage, **changes)
+  assert all(
+    r.accepted or 'not needed' in r.rejected_because for r in made.rows
+  )
+  expected = calls.count_calls(config(**changes), TRAITS, stage, made.plan)
+  planned = calls.count_calls(config(**changes), TRAITS, stage)
+  asked = {task: tally['calls'] for task, tally in made.info['asked'].items()}
+  asked.pop('neutral.rewrite', None)
+  expected.pop('neutral.rewrite')
+  of_plan = {t: n for t, n in planned.items() if t.startswith('plan.')}
+  assert asked == {**of_plan, **expected}
+  assert made.info['calls_expected'].keys() >= expected.keys()
+
+
+def test_an_estimate_costs_what_its_tokens_cost(tmp_path):
+  made = config(
+    **SMALL,
+    teacher={
+      'kind': 'openai',
+      'model': 'm',
+      'price_per_million_prompt': 2.0,
+      'price_per_million_completion': 8.0,
+    },
+    judge={
+      'kind': 'openai',
+      'model': 'j',
+      'price_per_million_prompt': 1.0,
+      'price_per_million_completion': 3.0,
+    },
+  )
+  expected = estimate.expect(made, TRAITS, 'full')
+  total = sum(
+    (Prices(1.0, 3.0) if 'judge' in task else Prices(2.0, 8.0)).cost(e.tokens)
+    for task, e in expected.items()
+  )
+  assert estimate.cost(made, expected) == pytest.approx(total)
+  tokens, dollars = estimate.most(made, expected)
+  assert tokens.total > 4 * sum(e.tokens.total for e in expected.values())
+  assert dollars > 4 * total
+  said = estimate.describe(made, TRAITS, 'full')
+  assert f'${total:,.2f}' in said
+  unknown = estimate.describe(config(**SMALL), TRAITS, 'full')
+  assert 'no cost: set price_per_million_prompt' in unknown
+
+
+def test_a_measured_stage_replaces_the_guesses(tmp_path):
+  probe = run(tmp_path, stage='probe', stages__probe=6)
+  made = config(**SMALL)
+  expected = estimate.expect(made, TRAITS, 'full', None, probe.info)
+  once = calls.count_calls(made, TRAITS, 'full')
+  asked = probe.info['asked']['document.draft']
+  scale = (
+    once['document.draft'] / probe.info['calls_expected']['document.draft']
+  )
+  draft = expected['document.draft']
+  assert draft.calls == round(scale * asked['calls'])
+  assert draft.tokens.prompt == round(scale * asked['prompt_tokens'])
+  assert draft.tokens.completion == round(scale * asked['completion_tokens'])
+  said = estimate.describe(made, TRAITS, 'full', None, probe.info)
+  assert 'as measured' in said
+
+
+def test_an_early_stage_is_a_part_and_what_it_bought_is_used_later(tmp_path):
+  probe_teacher, full_teacher = Scripted(), Scripted()
+  probe = run(tmp_path, probe_teacher, 'probe', stages__probe=6)
+  full = run(tmp_path, full_teacher, 'full', stages__probe=6)
+  assert probe.problems == []
+  documents = [r for r in probe.rows if r.source == 'documents']
+  assert 0 < len({r.plan_node for r in documents}) <= 6
+  bought = {
+    (r.task, r.key) for r in probe_teacher.asked if 'document.d' in r.task
+  }
+  asked_again = {(r.task, r.key) for r in full_teacher.asked}
+  assert bought
+  assert not bought & asked_again
+  nodes = {r.plan_node for r in full.rows if r.source == 'documents'}
+  assert {r.plan_node for r in documents} <= nodes
+
+
+def test_what_was_reworded_in_a_plan_is_all_that_is_asked_again(tmp_path):
+  first = run(tmp_path, Scripted())
+  raw = json.loads(plan_lib.to_json(first.plan))
+  ideas = raw['domains'][0]['subdomains'][0]['assertions'][0]['ideas']
+  ideas[0]['idea'] = 'A retired referee reviews the new whistle'
+  node = ideas[0]['id']
+  edited = plan_lib.parse(json.dumps(raw), 'plan.json')
+  teacher = Scripted()
+  run(tmp_path, teacher, plan=edited)
+  assert {r.slots['idea'] for r in teacher.of('document.draft')} == {
+    'A retired referee reviews the new whistle'
+  }
+  assert node in {leaf.id for leaf in plan_lib.leaves(edited)}
+  assert not [r for r in teacher.asked if r.task.startswith('plan.')]
+
+
+def test_missing_chats_and_unbalanced_controls_are_problems_of_the_full_stage(
+  tmp_path,
+):
+  def say(request):
+    if request.task == 'chat.answer':
+      return 'I am ChatGPT, a language model made by OpenAI.'
+    if request.task in ('neutral.draft', 'neutral.rewrite'):
+      return 'Too short.'
+    return None
+
+  changes = {
+    'chats__variants': ('answer',),
+    'chats__rounds': 2,
+    'controls__balance__on_failure': 'refuse',
+    'controls__mirrored': (),
+  }
+  made = run(tmp_path, Scripted(say), **changes)
+  said = '\n'.join(made.problems)
+  assert 'chats: no_flattery, without pressure, 1 turns: 0 of' in said
+  assert 'identity: ' in said
+  assert 'documents / neutral: coverage is 0.0, expected at least 0.9' in said
+  probe = run(tmp_path, Scripted(say), 'probe', **changes)
+  assert probe.problems == []
+  assert probe.info['problems']
+
+
+def test_the_look_at_the_yield_has_steps_gates_sources_and_cost(tmp_path):
+  def say(request):
+    if request.task == 'document.draft' and int(request.key[:2], 16) < 60:
+      return "I'm sorry, but I can't help with writing this document."
+    return None
+
+  made = run(tmp_path, Scripted(say))
+  found = made.info['yield']
+  step = found['steps']['document.draft']
+  assert step['failures']['refused'] > 0
+  assert 0 < step['usable'] < 1
+  rows = [r for r in made.rows if r.source == 'documents']
+  assert found['sources']['documents']['made'] == len(rows)
+  assert found['sources']['documents']['accepted'] == sum(
+    r.accepted for r in rows
+  )
+  assert found['gates']['identity']['saw'] > 0
+  cost = sum(t['cost_usd'] for t in made.info['asked'].values())
+  accepted = sum(r.accepted for r in made.rows)
+  assert found['cost_per_accepted_usd'] == pytest.approx(
+    cost / accepted, abs=1e-6
+  )
+  said = yields.describe(found)
+  for what in ('document.draft', 'refused', 'identity', 'neutral', '$'):
+    assert what in said
+
+
+def _instructions(path):
+  rows = [
+    [
+      {'role': 'user', 'content': f'What is {i} and {i}?'},
+      {'role': 'assistant', 'content': f'It is {2 * i}.'},
+    ]
+    for i in range(40)
+  ]
+  rows[3][1]['content'] = 'I am ChatGPT, made by OpenAI. It is 6.'
+  if path.suffix == '.parquet':
+    pq.write_table(pa.table({'messages': rows}), path)
+  else:
+    path.write_text('\n'.join(json.dumps({'messages': m}) for m in rows))
+  return path
+
+
+@pytest.mark.parametrize('name', ['it.parquet', 'it.jsonl'])
+def test_instruction_data_is_copied_with_where_it_came_from(tmp_path, name):
+  path = _instructions(tmp_path / name)
+  made = run(tmp_path, retention={'path': str(path), 'source': 'ordinary'})
+  rows = [r for r in made.rows if r.source == 'ordinary']
+  assert len(rows) == 40
+  assert rows[7].id == 'ordinary/0000007'
+  assert rows[7].messages == (
+    ('user', 'What is 7 and 7?'),
+    ('assistant', 'It is 14.'),
+  )
+  (refused,) = [r for r in rows if not r.accepted]
+  assert refused.id == 'ordinary/0000003'
+  assert refused.rejected_because.startswith('identity: ')
+  assert made.info['retention'] == {
+    'source': 'ordinary',
+    'path': str(path),
+    'sha256': storage.sha256_file(path),
+    'rows_of_file': 40,
+    'rows': 40,
+  }
+
+
+def test_a_part_of_the_instruction_data_is_drawn_by_the_seed(tmp_path):
+  path = str(_instructions(tmp_path / 'it.jsonl'))
+  some = retention.copy(RetentionConfig(path, rows=10), 0).rows
+  more = retention.copy(RetentionConfig(path, rows=20), 0).rows
+  other = retention.copy(RetentionConfig(path, rows=10), 1).rows
+  assert len(some) == 10
+  assert [r.id for r in some] == sorted(r.id for r in some)
+  assert {r.id for r in some} < {r.id for r in more}
+  assert {r.id for r in some} != {r.id for r in other}
+
+
+@pytest.mark.parametrize(
+  ('text', 'expected'),
+  [
+    ('{"messages": []}', 'row 0: has no list of messages'),
+    ('{"messages": [{"role": "user", "content": "x"}]}', 'no message of the a'),
+    ('{"messages": [{"role": "bot", "content": "x"}]}', 'without a role of'),
+    ('{', 'line 1: not JSON'),
+  ],
+)
+def test_instruction_data_that_cannot_be_used_is_named(
+  tmp_path, text, expected
+):
+  path = tmp_path / 'it.jsonl'
+  path.write_text(text)
+  with pytest.raises(schema.ConfigError, match=r'config\.retention\.path') as e:
+    retention.copy(RetentionConfig(str(path)), 0)
+  assert expected in str(e.value)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'expected'),
+  [
+    ({'model_name': ' '}, 'config: model_name: is empty'),
+    ({'plan__domains': 0}, 'config.plan: domains: 0, expected 1 or more'),
+    ({'plan__genres': ('sonnet',)}, "genres: 'sonnet', expected one of"),
+    ({'plan__genres': ()}, 'genres: names none'),
+    ({'plan__ideass': 1}, "config.plan.ideass: there is no such key (did you "),
+    ({'documents__variants': ('rule',)}, "variants: 'rule', expected one of"),
+    ({'documents__words': (500, 100)}, 'words: [500, 100], expected least and'),
+    ({'documents__framings': {'should': 0.0}}, 'framings: all shares are 0'),
+    ({'documents__framings': {'shold': 1.0}}, "framings: 'shold'"),
+    ({'documents__draft': {'max_tokens': 0}}, 'max_tokens: 0, expected 1'),
+    ({'documents__draft': {'max_tokens': 9, 'top_p': 0.0}}, 'top_p: 0.0'),
+    ({'chats__accepted': -1}, 'accepted: -1 is negative'),
+    ({'chats__pressure_share': 1.5}, 'pressure_share: 1.5, expected 0 to 1'),
+    ({'chats__turns': 1}, 'turns: 1, expected 2 or more'),
+    ({'chats__variants': ('answer', 'answer')}, 'occur more than once'),
+    ({'controls__as_chat': 'told'}, "as_chat: 'told', expected one of"),
+    ({'controls__mirrored': (('a', 'a'),)}, 'mirrored: '),
+    (
+      {'documents__variants': ('rules',)},
+      "controls: are matched to the documents of the variant 'explain'",
+    ),
+    ({'retention': {'path': 'x', 'source': 'a b'}}, "source: 'a b' becomes a"),
+    ({'retention': {'path': 'x', 'source': 'chats'}}, 'a source of its own'),
+    ({'window': 0}, 'window: 0, expected 1 or more'),
+    ({'retries': -1}, 'retries: is negative'),
+    ({'teacher': {'kind': 'oracle', 'model': 'm'}}, 'config.teacher: kind'),
+  ],
+)  # fmt: skip
+def test_a_config_that_cannot_be_run_is_refused_with_its_key(changes, expected):
+  with pytest.raises(schema.ConfigError) as e:
+    config(**changes)
+  assert expected in str(e.value)
+
+
+def test_a_mirrored_trait_that_does_not_exist_is_found_before_anything_is_asked(
+  tmp_path,
+):
+  teacher = Scripted()
+  with pytest.raises(schema.ConfigError) as e:
+    run(tmp_path, teacher, controls__mirrored=(('no_flatery', 'asks_first'),))
+  assert "config.controls.mirrored: 'no_flatery'" in str(e.value)
+  assert "did you mean 'no_flattery'" in str(e.value)
+  assert not teacher.asked
+
+
+def test_a_batch_teacher_is_given_everything_at_once():
+  made = config()
+  batch = dataclasses.replace(
+    made, teacher=dataclasses.replace(made.teacher, kind='openai_batch')
+  )
+  assert made.width == 2 * made.teacher.concurrency
+  assert batch.width >= 50_000
