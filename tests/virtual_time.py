@@ -52,6 +52,10 @@ class Loop(asyncio.SelectorEventLoop):
   def run_in_executor(self, executor, func, *args):
     return self.wait_for_thread(super().run_in_executor(executor, func, *args))
 
+  async def shutdown_default_executor(self, timeout=None):
+    self.threads += 1
+    await super().shutdown_default_executor()
+
 
 def run(main: Coroutine[Any, Any, T]) -> T:
   """Runs a coroutine to its end, as `asyncio.run` does."""
