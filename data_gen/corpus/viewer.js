@@ -162,25 +162,24 @@ async function search() {
   const candidates = filtered();
   pattern = patternOf($('query').value);
   page = 0;
-  shown = matched = [];
   document.body.dataset.state = 'searching';
+  const found = pattern ? [] : candidates;
   let last = performance.now();
   for (let n = 0; pattern && n < candidates.length; n++) {
     const row = candidates[n];
     const text = await textNow(row);
     if (mine !== generation) return;
     if ([corpus.id[row], ...partsOf(text)].some(t => pattern.test(t)))
-      matched.push(row);
+      found.push(row);
     if (performance.now() - last > SLICE_MS) {
-      say(`${grouped(matched.length)} found so far, ` +
+      say(`${grouped(found.length)} found so far, ` +
         `${Math.round(100 * n / candidates.length)} % searched`);
       await nextTask();
-      if (mine !== generation) return;
       last = performance.now();
     }
   }
-  if (!pattern) matched = candidates;
-  shown = matched;
+  if (mine !== generation) return;
+  shown = matched = found;
   await render(mine);
   if (mine === generation) document.body.dataset.state = 'done';
 }
