@@ -46,7 +46,7 @@ format: setup
 lock:
 	for v in 3.11 3.12 3.13; do \
 	  uv pip compile --quiet --universal --upgrade --python-version $$v \
-	    --no-header --extra teachers --extra gemini \
+	    --no-header --extra openai --extra gemini \
 	    setup.py requirements/dev.in -o requirements/py$$v.txt; \
 	done
 

@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parent
 CORE = [
   'absl-py',
   'array-record',
+  'datasketch',
   'flax',
   'fsspec',
   'gcsfs',
@@ -29,8 +30,8 @@ CORE = [
 EXTRAS = {
   'tpu': ['jax[tpu]'],
   'cuda': ['jax[cuda13]'],
-  # Teachers of data_gen, and its search for near-duplicates.
-  'teachers': ['datasketch', 'openai'],
+  # Teachers of data_gen.
+  'openai': ['openai'],
   'gemini': ['google-genai'],
   'wandb': ['wandb'],
 }
@@ -55,6 +56,7 @@ setuptools.setup(
       'corpus/*.j2',
       'corpus/*.css',
       'corpus/*.js',
+      'pipeline/prompts/*.md',
     ],
   },
   install_requires=CORE,

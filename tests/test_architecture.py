@@ -98,7 +98,13 @@ def test_the_ground_floor_imports_no_room():
     'msm_jax.evals.rows',
     'msm_jax.evals.statistics',
     'msm_jax.report',
+    'msm_jax.evals.diversity',
+    'msm_jax.evals.style',
+    'data_gen.__main__',
+    'data_gen.corpus.export',
+    'data_gen.gates.suite',
     'data_gen.miniature.generate',
+    'data_gen.teachers',
     'launch.experiment',
   ],
 )

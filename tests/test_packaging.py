@@ -54,6 +54,10 @@ def _python(installed: pathlib.Path, *arguments: str) -> str:
     'msm_jax.evaluate',
     'msm_jax.data.show',
     'msm_jax.report.__main__',
+    'msm_jax.data.dose',
+    'msm_jax.evals.style',
+    'data_gen.__main__',
+    'data_gen.corpus.export',
     'data_gen.miniature.__main__',
   ],
 )
@@ -77,8 +81,16 @@ def test_the_shipped_traits_and_templates_are_there(installed):
   )
   assert output.strip() == "['thrift', 'home']"
   sources = {
-    p.relative_to(ROOT) for p in (ROOT / 'msm_jax').rglob('*') if p.is_file()
+    p.relative_to(ROOT)
+    for package in ('msm_jax', 'data_gen')
+    for p in (ROOT / package).rglob('*')
+    if p.is_file()
   }
-  wanted = {p for p in sources if p.suffix in ('.py', '.j2', '.css', '.typed')}
+  wanted = {
+    p
+    for p in sources
+    if not any(part.startswith(('.', '__pycache__')) for part in p.parts)
+  }
+  assert len(wanted) > 100
   missing = [p for p in sorted(wanted) if not (installed / p).is_file()]
   assert not missing
