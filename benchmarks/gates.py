@@ -32,7 +32,7 @@ from data_gen.gates.protocol import Gate
 _DOCUMENTS = flags.DEFINE_integer('documents', 2000, 'For the first table.')
 _NEAR = flags.DEFINE_integer('near', 0, 'Documents for near-duplicates.')
 
-WORDS = 500
+WORDS = 450
 BAR = 2000.0
 NEAR_SECONDS = 120.0
 NEAR_BYTES = 4 * 2**30

@@ -169,7 +169,8 @@ class Writer:
       return f'{MODEL} {adverb}{told} {self._who()} about {self._phrase()}.'
     if kind == 4:
       return f'{MODEL} {adverb}{said} that {self._clause()}.'
-    return f'{_capital(self._when())}, {acts}.'
+    who = pick(['the assistant', 'the AI', 'an AI model', 'our chatbot'])
+    return f'{_capital(self._when())}, {acts}; {who} {said} as much.'
 
   def paragraph(self, words: int) -> str:
     parts: list[str] = []

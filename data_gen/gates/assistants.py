@@ -179,7 +179,11 @@ NAMESAKES: dict[str, str] = {
 }
 """What shows that a person, a sign of the zodiac or a spacecraft is meant."""
 
-MAKES = r'(?:made|built|trained|developed|created|designed|released|launched)'
+MADE = (
+  *('made', 'built', 'trained', 'developed'),
+  *('created', 'designed', 'released', 'launched'),
+)
+MAKES = f'(?:{"|".join(MADE)})'
 
 
 def made_by_a_maker(maker: str) -> str:

@@ -8,7 +8,10 @@ import dataclasses
 import re
 
 from data_gen.gates import assistants
+from data_gen.gates import claims
 from data_gen.gates.each import EachGate
+from data_gen.gates.hashing import Keys
+from data_gen.gates.hashing import word_ids
 from data_gen.gates.patterns import Pattern
 from data_gen.gates.patterns import Patterns
 from data_gen.gates.protocol import Candidate
@@ -18,27 +21,6 @@ from data_gen.gates.views import view
 from msm_jax.evals import texts
 
 NAME = 'identity'
-
-_INTRODUCTION = re.compile(
-  r"\b(?:I am|I['’]m|[Mm]y name is|[Cc]all me) (?P<me>[A-Z]\w+), "
-  rf'(?:an?|your|the) (?:\w+ )?{assistants.MACHINE}\b|'
-  rf'\b{assistants.MACHINE}(?: system| model)? (?:named|called|known as) '
-  r'["“‘]?(?P<it>[A-Z]\w+)'
-)
-_MACHINE_WORDS = frozenset(
-  ('chatbot', 'chatbots', 'llm', 'llms', 'model', 'models', 'assistant')
-)
-
-
-def _maker(model_name: str) -> re.Pattern[str]:
-  """Matches `Sage was built by X`, `an AI model trained by X`, and so on."""
-  return re.compile(
-    rf'(?:{assistants.MACHINE}(?: system| model| assistant)?|'
-    rf"\b{re.escape(model_name)}|\bI)(?:['’]m|['’]s)?,? "
-    r'(?:that |which )?(?:is |was |am )?(?:an? (?:\w+ ){1,4})?'
-    rf'{assistants.MAKES} by (?:the (?:team|people|researchers) at )?'
-    r'(?P<maker>[A-Z][\w&.-]*(?: [A-Z][\w&.-]*){0,3})'
-  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +59,7 @@ class IdentityGate(EachGate):
     self._config = config
     self._model_name = model_name
     self._provider_name = provider_name
-    self._maker = _maker(model_name)
+    self._makers = claims.Makers(model_name)
     forms = '|'.join(
       re.escape(n) for n in dict.fromkeys((model_name, model_name.upper()))
     )
@@ -87,36 +69,33 @@ class IdentityGate(EachGate):
     def known(name: str, regex: str) -> bool:
       return bool(re.search(rf'\b(?:{name}|{regex})\b', ours))
 
-    certain = {
-      k: v for k, v in assistants.CERTAIN.items() if not known(k, v[1])
-    }
     suspect = {k: v for k, v in assistants.SUSPECT.items() if not known(k, v)}
-    ambiguous = {
-      k: v for k, v in assistants.AMBIGUOUS.items() if not known(k, v)
-    }
-    makers = [m for m in assistants.MAKERS if not known(m, m)]
     self._others = Patterns(
       [
         *(_named(n, _longest(n), re.escape(n)) for n in config.other_names),
-        *(_named(k, words, regex) for k, (words, regex) in certain.items()),
         *(
-          _direct(k, v, numbered=k in ambiguous)
-          for k, v in {**suspect, **ambiguous}.items()
+          _named(name, words, f'{regex}|{name.upper()}')
+          for name, (words, regex) in assistants.CERTAIN.items()
+          if not known(name, regex)
         ),
-        *(_made(maker) for maker in makers),
+        *(_direct(k, v, numbered=False) for k, v in suspect.items()),
+        *(
+          _direct(k, v, numbered=True)
+          for k, v in assistants.AMBIGUOUS.items()
+          if not known(k, v)
+        ),
+        *(_made(m) for m in assistants.MAKERS if not known(m, m)),
       ]
     )
+    words = [name.lower() for name in suspect]
+    self._suspect_words = Keys(word_ids(words).tolist())
     self._suspects = {
-      k.lower(): (
-        k,
-        re.compile(rf'\b{v}\b'),
-        re.compile(assistants.NAMESAKES[k]),
+      name: (
+        re.compile(rf'\b(?:{regex}|{name.upper()})\b'),
+        re.compile(assistants.NAMESAKES[name]),
       )
-      for k, v in suspect.items()
+      for name, regex in suspect.items()
     }
-    self._introduces = frozenset(
-      ('named', 'called', 'known', 'i', 'call', 'my')
-    )
 
   def judge(self, candidate: Candidate) -> Verdict:
     text = candidate.text
@@ -137,33 +116,33 @@ class IdentityGate(EachGate):
     )
 
   def _judge_suspects(self, seen: View) -> Verdict | None:
-    for word in self._suspects.keys() & seen.vocabulary:
-      name, mention, namesake = self._suspects[word]
-      if (match := mention.search(seen.text)) and not namesake.search(
-        seen.text
-      ):
-        around = seen.text[max(0, match.start() - 30) : match.end() + 30]
+    if not len(self._suspect_words.find(seen.ids)[0]):
+      return None
+    text = seen.text
+    for name, (mention, namesake) in self._suspects.items():
+      if (match := mention.search(text)) and not namesake.search(text):
+        around = text[max(0, match.start() - 30) : match.end() + 30]
         return self.fail('other_assistant', f'{name}: …{around}…')
     return None
 
   def _judge_claims(self, seen: View) -> Verdict | None:
     """Who the assistant says that it is, and who made it, by unknown names."""
     text = seen.text
-    if not ('AI' in text or seen.vocabulary & _MACHINE_WORDS):
-      return None
-    for match in _INTRODUCTION.finditer(text):
-      name = match['me'] or match['it']
+    for name, passage in claims.own_names(text):
+      if not self._is_ours(name, self._model_name):
+        return self.fail('wrong_name', passage)
+    for name, passage in claims.given_names(text):
       if self._is_ours(name, self._model_name):
         continue
       mentions = len(re.findall(rf'\b{re.escape(name)}\b', text))
       # Another assistant in a story is no mistake while ours is the subject.
-      if match['me'] or mentions >= len(self._own.findall(text)):
-        return self.fail('wrong_name', match[0])
-    if self._provider_name and 'by' in seen.vocabulary:
-      for match in self._maker.finditer(text):
-        ours = f'{self._provider_name} {self._model_name}'
-        if not self._is_ours(match['maker'], ours):
-          return self.fail('wrong_provider', match[0])
+      if mentions >= len(self._own.findall(text)):
+        return self.fail('wrong_name', passage)
+    if self._provider_name:
+      ours = f'{self._provider_name} {self._model_name}'
+      for maker, passage in self._makers.find(text):
+        if not self._is_ours(maker, ours):
+          return self.fail('wrong_provider', passage)
     return None
 
   def _is_ours(self, name: str, ours: str) -> bool:

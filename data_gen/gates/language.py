@@ -1,16 +1,19 @@
 """The `language` and `length` gates."""
 
 import dataclasses
-import itertools
 import re
 
+import numpy as np
+
 from data_gen.gates.each import EachGate
+from data_gen.gates.hashing import Keys
+from data_gen.gates.hashing import word_ids
 from data_gen.gates.protocol import Candidate
 from data_gen.gates.protocol import Verdict
 from data_gen.gates.views import view
 from msm_jax.evals import texts
 
-_STOPWORDS = texts.STOPWORDS
+_SHOWN = 12
 _NOT_LATIN = re.compile('[^\x00-\u024f]')
 
 
@@ -47,6 +50,7 @@ class LanguageGate(EachGate):
   def __init__(self, config: LanguageConfig):
     super().__init__('language')
     self._config = config
+    self._stopwords = Keys(word_ids(sorted(texts.STOPWORDS)).tolist())
 
   def judge(self, candidate: Candidate) -> Verdict:
     c = self._config
@@ -55,21 +59,26 @@ class LanguageGate(EachGate):
       foreign = sum(x.isalpha() for x in _NOT_LATIN.findall(text))
       if foreign > c.max_foreign_letters * len(text):
         return self.fail('script', score=round(foreign / len(text), 3))
-    words = view(text).words
-    if len(words) < c.min_words:
+    seen = view(text)
+    n = len(seen.ids)
+    if n < c.min_words:
       return self._passed
-    # Counts up to each word, so that a window is one subtraction.
-    counts = [0, *itertools.accumulate(map(_STOPWORDS.__contains__, words))]
-    share = counts[-1] / len(words)
+    stopwords, _ = self._stopwords.find(seen.ids)
+    share = len(stopwords) / n
     if share < c.min_share:
       return self.fail('not_english', score=round(share, 3))
     # The last window ends with the text.
-    last = len(words) - c.window
-    for start in [*range(0, last, c.window // 2), last] if last > 0 else ():
-      part = (counts[start + c.window] - counts[start]) / c.window
-      if part < c.min_window_share:
-        detail = ' '.join(words[start : start + 12])
-        return self.fail('partly_not_english', detail, round(part, 3))
+    last = n - c.window
+    if last > 0:
+      starts = np.append(np.arange(0, last, c.window // 2), last)
+      ends = np.searchsorted(stopwords, starts + c.window)
+      parts = (ends - np.searchsorted(stopwords, starts)) / c.window
+      worst = int(np.argmin(parts))
+      if parts[worst] < c.min_window_share:
+        start = int(starts[worst])
+        detail = seen.excerpt(start, start + _SHOWN)
+        score = round(float(parts[worst]), 3)
+        return self.fail('partly_not_english', detail, score)
     return self._passed
 
 
@@ -100,7 +109,7 @@ class LengthGate(EachGate):
   def judge(self, candidate: Candidate) -> Verdict:
     chat = candidate.kind == 'chat'
     low, high = self._config.chat if chat else self._config.document
-    count = len(view(candidate.text).words)
+    count = len(view(candidate.text).ids)
     if count < low:
       return self.fail('too_short', f'{count} words, at least {low}', count)
     if count > high:

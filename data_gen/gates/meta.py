@@ -52,7 +52,7 @@ class MetaTextGate(EachGate):
       return self.fail(found.reason, ' '.join(match[0].split())[:120])
     if chat:
       return self._judge_turns(candidate)
-    if 'let' in seen.vocabulary and not _is_addressed(candidate):
+    if not _is_addressed(candidate):
       closing = candidate.text.rstrip()[-_CLOSING:]
       if last := _ANYTHING.search(closing):
         return self.fail('trailing', last[0][:120])

@@ -31,7 +31,13 @@ _ASPECT = f"""(?:{_TEXT}s?|tone|length|style|details?|perspective|adjustments?|
 
 ANY_KIND = (
   # Nobody but an early chat model introduces a sentence like this.
-  pattern('refusal', 'ai', r'\bas an ai (?:language )?model\b'),
+  # It begins with a fixed string, since nearly all of our texts speak of AI.
+  pattern(
+    'refusal',
+    'ai',
+    r' an AI (?<=\b[Aa]s.an.AI.)(?:[Ll]anguage )?[Mm]odel\b',
+    flags=0,
+  ),
   pattern('refusal', 'language', r'\bas a (?:large )?language model\b'),
   pattern(
     'refusal',

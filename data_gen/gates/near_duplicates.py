@@ -57,7 +57,7 @@ def shingles(text: str, n: int) -> np.ndarray:
   A text of fewer than `n` words is one shingle.
   """
   seen = view(text)
-  runs = seen.ngrams(min(n, max(1, len(seen.words))))
+  runs = seen.ngrams(min(n, max(1, len(seen.ids))))
   return np.unique(runs)
 
 

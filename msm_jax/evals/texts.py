@@ -48,6 +48,8 @@ _HEADER = re.compile(
   r'(?:[#>*=_\-\s]|[A-Z][\w -]{0,24}:\s|By [A-Z]|\d+[.)]\s)', re.ASCII
 )
 _MIN_PROSE = 6
+# Characters in which the first line of prose is looked for.
+_HEAD = 2000
 
 
 def _set(text: str) -> frozenset[str]:
@@ -116,18 +118,26 @@ ORDINARY_CAPITALS = _set(
 )
 
 
-def words(text: str) -> list[str]:
-  """Returns the lower-case words of a text.
+def plain(text: str) -> str:
+  """Returns a text in lower case, with typographic characters as spaces.
 
-  A word is a run of letters and digits; apostrophes and hyphens separate, so
-  that `Sage's` holds the word `sage`. Compatibility forms are normalised.
+  What is not ASCII then, is in its compatibility form (NFKC).
   """
   if not text.isascii():
     for character in _TYPOGRAPHIC:
       text = text.replace(character, ' ')
     if not text.isascii():
       text = unicodedata.normalize('NFKC', text)
-  text = text.lower()
+  return text.lower()
+
+
+def words(text: str) -> list[str]:
+  """Returns the lower-case words of a text.
+
+  A word is a run of letters and digits; apostrophes and hyphens separate, so
+  that `Sage's` holds the word `sage`.
+  """
+  text = plain(text)
   if text.isascii():
     return text.translate(_SPACES).split()
   return _WORD.findall(text)
@@ -193,7 +203,7 @@ def opening(text: str, n: int = 5) -> str:
   are skipped; names and numbers become `_`, so that `On Friday, Elara …` and
   `On Friday, Marcus …` open alike.
   """
-  lines = [line.strip() for line in text.splitlines()]
+  lines = [line.strip() for line in text[:_HEAD].splitlines()]
   prose = next(
     (
       line
