@@ -33,7 +33,8 @@ class TeacherServer:
   def log(self, event: str) -> list[dict[str, Any]]:
     """Returns the lines of one kind: `asked`, `answered` or `gone`."""
     text = self.log_path.read_text(encoding='utf-8')
-    lines = [json.loads(line) for line in text.splitlines()]
+    whole = text[: text.rfind('\n') + 1]  # It may be writing a line.
+    lines = [json.loads(line) for line in whole.splitlines()]
     return [line for line in lines if line['event'] == event]
 
   def arrivals(self) -> int:
