@@ -179,6 +179,9 @@ class Server:
     else:
       status = int(outcome)
       kind, code, said = _ERRORS[outcome]
+    if status == 401:  # As OpenAI does.
+      sent = request.headers.get('Authorization', '').removeprefix('Bearer ')
+      said = f'Incorrect API key provided: {sent[:8]}****{sent[-4:]}.'
     if self._flags.echo_key:  # As careless servers do.
       said += ' You sent ' + request.headers.get('Authorization', '')
     headers = {}
@@ -287,7 +290,9 @@ async def _send_stream(
       if outcome == 'invalid_json':
         await response.write(b'data: {"choices": [{"delta"\n\n')
       if outcome == 'error_200':
-        await response.write(b'data: {"error": {"message": "Failed."}}\n\n')
+        await response.write(
+          b'data: {"error": {"message": "Upstream failed."}}\n\n'
+        )
         break
       if outcome == 'no_finish':
         break

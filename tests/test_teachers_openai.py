@@ -207,8 +207,8 @@ RETRYABLE = {
   'reset': 'no connection',
   'cut': 'no connection',
   'no_finish': 'finish_reason',
-  'invalid_json': '',
-  'error_200': '',
+  'invalid_json': 'the server answered with',
+  'error_200': 'Upstream failed',
 }
 CHARGED = {'reset', 'cut', 'no_finish', 'invalid_json', 'error_200'}
 

@@ -1,6 +1,7 @@
 """How many requests are in flight, and when they start; in virtual time."""
 
 import asyncio
+import contextlib
 import math
 
 import pytest
@@ -92,6 +93,25 @@ def test_a_server_that_refuses_at_random_is_not_slowed_to_a_crawl():
   server = Moody(math.inf)
   virtual_time.run(load(server, throttle, 2000))
   assert throttle.limit > 20
+
+
+def test_what_began_under_another_limit_says_nothing_of_this_one():
+  throttle = Throttle(4)
+
+  async def main():
+    async with contextlib.AsyncExitStack() as stack:
+      slow = [
+        await stack.enter_async_context(throttle.slot()) for _ in range(3)
+      ]
+      for _ in range(4):
+        async with throttle.slot() as slot:
+          throttle.throttled(slot, None)
+      assert throttle.limit == 2
+      for slot in slow:
+        throttle.throttled(slot, None)
+      assert throttle.limit == 2
+
+  virtual_time.run(main())
 
 
 def test_nobody_starts_before_the_pause_that_one_request_was_told_is_over():

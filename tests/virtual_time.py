@@ -20,9 +20,11 @@ class _Selector(selectors.DefaultSelector):
   loop: 'Loop'
 
   def select(self, timeout=None):
-    if timeout is None or (timeout > 0 and self.loop.threads):
+    if self.loop.threads and timeout != 0:
       return super().select(None)  # A thread wakes it up.
     ready = super().select(0)
+    if not ready and timeout is None:
+      raise RuntimeError('everybody waits, and nothing is due')
     if not ready:
       self.loop.now += max(timeout, 0.0)
     return ready
