@@ -147,3 +147,42 @@ def test_gather_takes_items_as_it_goes_and_stops_at_the_first_error():
   with pytest.raises(ValueError, match='twenty'):
     asyncio.run(gather(items(), work, 4))
   assert len(taken) < 40
+
+
+def test_what_is_under_way_at_an_error_comes_to_its_end():
+  finished = []
+
+  async def work(item):
+    await asyncio.sleep(0)
+    if item == 1:
+      raise ValueError('one')
+    for _ in range(10):
+      await asyncio.sleep(0)
+    finished.append(item)
+
+  with pytest.raises(ValueError, match='one'):
+    asyncio.run(gather(range(100), work, 4))
+  # An answer that is being paid for is not thrown away.
+  assert finished == [0, 2, 3]
+
+
+def test_a_cancelled_gather_leaves_nothing_running():
+  ended = []
+
+  async def work(item):
+    try:
+      await asyncio.Event().wait()
+    finally:
+      ended.append(item)
+
+  async def main():
+    task = asyncio.ensure_future(gather(range(9), work, 3))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+      await task
+    return len(asyncio.all_tasks())
+
+  assert asyncio.run(main()) == 1
+  assert sorted(ended) == [0, 1, 2]

@@ -194,13 +194,13 @@ def test_a_budget_stops_a_run_that_goes_on_when_it_is_raised(tmp_path):
   with teacher_process.serving(tmp_path, texts='pipeline_texts') as server:
     teacher = {
       'kind': 'openai', 'model': 'stand-in', 'base_url': server.url,
-      'api_key_env': None, 'budget_tokens': 40_000,
+      'api_key_env': None, 'budget_tokens': 8_000,
     }  # fmt: skip
     pipeline_process.config_file(
       tmp_path, server.url, **{**FEW, 'teacher': teacher}
     )
     said = _fails(tmp_path)
-    assert 'budget_tokens: 40,000' in said
+    assert 'budget_tokens: 8,000' in said
     bought = len(server.answered())
     assert bought > 5
     teacher['budget_tokens'] = 40_000_000

@@ -232,3 +232,22 @@ def test_two_ideas_with_one_id_and_files_that_are_no_json_are_refused(whole):
 def test_a_rejected_name_says_how_to_use_the_plan_anyway(whole):
   with pytest.raises(plan_lib.PlanError, match='replace the name in all of it'):
     _check(json.loads(plan_lib.to_json(whole)), model_name='Rosa')
+
+
+def test_situations_keep_their_names_in_every_part_of_a_plan(whole, tmp_path):
+  every = {s.id: s for s in plan_lib.situations(whole)}
+  assert 'asks_first/d01/s00' in every
+  raw = json.loads(plan_lib.to_json(whole))
+  del raw['domains'][0]
+  left = plan_lib.situations(plan_lib.parse(json.dumps(raw), 'p'))
+  assert [every[s.id] for s in left] == left
+  for idea in (
+    i
+    for d in raw['domains']
+    for s in d['subdomains']
+    for a in s['assertions']
+    for i in a['ideas']
+  ):
+    del idea['id']
+  unnamed = plan_lib.situations(plan_lib.parse(json.dumps(raw), 'p'))
+  assert len({s.id for s in unnamed}) == len(unnamed) == 3

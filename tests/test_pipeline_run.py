@@ -14,9 +14,9 @@ import pytest
 
 from data_gen.pipeline import calls
 from data_gen.pipeline import estimate
+from data_gen.pipeline import looks
 from data_gen.pipeline import plan as plan_lib
 from data_gen.pipeline import retention
-from data_gen.pipeline import yields
 from data_gen.pipeline.config import RetentionConfig
 from data_gen.pipeline.run import Run
 from data_gen.teachers.prices import Prices
@@ -267,9 +267,11 @@ def test_the_look_at_the_yield_has_steps_gates_sources_and_cost(tmp_path):
   assert found['cost_per_accepted_usd'] == pytest.approx(
     cost / accepted, abs=1e-6
   )
-  said = yields.describe(found)
+  said = looks.describe(made.info)
   for what in ('document.draft', 'refused', 'identity', 'neutral', '$'):
     assert what in said
+  assert 'documents / documents_rules (measured only)' in said
+  assert 'too few words to tell' in said
 
 
 def _instructions(path):

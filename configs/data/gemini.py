@@ -7,9 +7,9 @@
       --traits=data_gen/traits/corporate.md --out=runs/corporate --stage=probe
 
 then `--stage=pilot`, and `--config=configs/data/gemini.py:batch=1` for all of
-it: batches take hours and are sold cheaper. Job ids are stored, so that a run
-that was killed goes on waiting for the same jobs; what the stages have bought is
-used in any case.
+it: batches take hours and are sold cheaper. Job ids are stored, so a killed run
+goes on waiting for the same jobs; what the stages have bought is used in any
+case.
 
 Arguments, after the colon: `model=NAME` (default gemini-2.5-flash), `batch=1`.
 

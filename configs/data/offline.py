@@ -17,15 +17,21 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   key, _, value = (arg or 'documents=96').partition('=')
   if key != 'documents' or not value.isdigit():
     raise ValueError(f'configs/data/offline.py:{arg}: expected documents=N')
-  # Two traits, two situations of two domains, twelve genres.
-  ideas = max(1, round(int(value) / 96))
+  # Two traits and twelve genres make 24 documents of each domain.
+  wanted = max(1, round(int(value) / 24))
+  domains = min(4, wanted)
   return ml_collections.ConfigDict(
     {
       'name': 'Offline example',
       'model_name': 'Sage',
       'provider_name': 'Fernwood Labs',
       'teacher': {'kind': 'offline', 'model': 'grammar'},
-      'plan': {'domains': 2, 'subdomains': 2, 'assertions': 1, 'ideas': ideas},
+      'plan': {
+        'domains': domains,
+        'subdomains': 1,
+        'assertions': 1,
+        'ideas': round(wanted / domains),
+      },
       'documents': {'words': (150, 400)},
       'chats': {
         'accepted': 24,

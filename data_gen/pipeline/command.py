@@ -7,8 +7,8 @@ import pathlib
 from data_gen.corpus.checking import CorpusError
 from data_gen.corpus.writing import write_corpus
 from data_gen.pipeline import estimate
+from data_gen.pipeline import looks
 from data_gen.pipeline import plan as plan_lib
-from data_gen.pipeline import yields
 from data_gen.pipeline.asking import Asker
 from data_gen.pipeline.asking import TeacherGaveUpError
 from data_gen.pipeline.bars import Bars
@@ -175,7 +175,7 @@ async def _run(
   if job.stage == 'plan':
     return f'{plan_lib.counts(plan)}', []
   corpus = await work.make(job.stage, plan)
-  look = yields.describe(corpus.info['yield'])
+  look = looks.describe(corpus.info)
   if corpus.problems:
     target = f'{target}-unfinished'
   manifest = write_corpus(

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import dataclasses
 import json
 import pathlib
+import re
 from typing import Any
 
 from data_gen.pipeline import genres
@@ -24,6 +25,8 @@ from data_gen.rng import Rng
 from data_gen.traits import Trait
 from msm_jax import schema
 from msm_jax import storage
+
+_PATH = re.compile(r'[^/]+/d\d+/s\d+(?=/)')
 
 
 class PlanError(ValueError):
@@ -148,16 +151,19 @@ def leaves(plan: Plan) -> list[Leaf]:
 
 def situations(plan: Plan) -> list[Situation]:
   """Returns the subdomains in the order of the plan."""
-  return [
-    Situation(
-      f'{domain.trait}/{storage.fingerprint([domain.domain, s.subdomain])}',
-      domain.trait,
-      domain.domain,
-      s.subdomain,
-    )
-    for domain in plan.domains
-    for s in domain.subdomains
-  ]
+  found: dict[str, Situation] = {}
+  for d, domain in enumerate(plan.domains):
+    for s, subdomain in enumerate(domain.subdomains):
+      ids = (i.id for a in subdomain.assertions for i in a.ideas)
+      # Where the plan has lost something above, the ids still know the place.
+      known = _PATH.match(next(ids, ''))
+      path = known[0] if known else f'{domain.trait}/d{d:02d}/s{s:02d}'
+      if path in found:
+        path += f'/{storage.fingerprint([domain.domain, subdomain.subdomain])}'
+      found[path] = Situation(
+        path, domain.trait, domain.domain, subdomain.subdomain
+      )
+  return list(found.values())
 
 
 def some_leaves(plan: Plan, limit: int | None, seed: int) -> list[Leaf]:

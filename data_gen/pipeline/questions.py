@@ -109,6 +109,14 @@ class _Pool:
   known: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
+def _shuffled(
+  situations: Sequence[Situation], seed: int, cell: Cell
+) -> list[Situation]:
+  """Shuffles by rank, so that a part of a plan has a part of the order."""
+  kind = (seed, 'questions', cell.pressure, cell.turns)
+  return sorted(situations, key=lambda s: (Rng(*kind, s.id).unit(), s.id))
+
+
 class Questions:
   """Asks for questions, and keeps those that are not alike."""
 
@@ -127,8 +135,7 @@ class Questions:
     self._pools = []
     for cell in cells:
       about = [s for s in situations if s.trait == cell.trait]
-      rng = Rng(config.seed, 'questions', cell.trait, cell.pressure, cell.turns)
-      self._pools.append(_Pool(cell, rng.shuffled(about)))
+      self._pools.append(_Pool(cell, _shuffled(about, config.seed, cell)))
     self._gate = NearDuplicateGate(
       NearDuplicateConfig(
         threshold=config.chats.near_duplicate, shingle=_SHINGLE

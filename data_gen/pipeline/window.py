@@ -30,14 +30,23 @@ async def gather(
     The results in the order of the items, whatever the order of arrival.
 
   Raises:
-    Whatever the first `work` that fails raises; the others are cancelled.
+    Whatever the first `work` that fails raises. No item is begun after that;
+    those under way come to their end, so that an answer which is being paid for
+    is not thrown away.
   """
   results: dict[int, R] = {}
   left = enumerate(items)
 
+  failed: list[Exception] = []
+
   async def worker() -> None:
-    for index, item in left:
-      results[index] = await work(item)
+    while not failed and (taken := next(left, None)) is not None:
+      index, item = taken
+      try:
+        results[index] = await work(item)
+      except Exception as e:
+        failed.append(e)
+        return
       done(results[index])
       # Answers from the store come without waiting; others have their turn.
       await asyncio.sleep(0)
@@ -49,4 +58,6 @@ async def gather(
     for w in workers:
       w.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
+  if failed:
+    raise failed[0]
   return [results[index] for index in sorted(results)]

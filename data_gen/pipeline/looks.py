@@ -1,0 +1,47 @@
+"""A look at a whole stage: yield, diversity and balance as text."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
+
+from data_gen.pipeline import balance
+from data_gen.pipeline import yields
+
+
+def _diversity(report: Mapping[str, Any]) -> Iterator[str]:
+  for source, found in report.items():
+    if not found['comparable']:
+      yield f'{source:<34} too few words to tell'
+      continue
+    failed = [
+      f'{name} {measure["value"]:.3g} ({_bound(measure)})'
+      for name, measure in found['measures'].items()
+      if not measure['passed']
+    ]
+    yield f'{source:<34} {", ".join(failed) or "varied"}'
+
+
+def _bound(measure: Mapping[str, Any]) -> str:
+  for key in ('at_least', 'at_most'):
+    if key in measure:
+      return f'{key.replace("_", " ")} {measure[key]:g}'
+  return ''
+
+
+def _balance(report: Mapping[str, Any]) -> Iterator[str]:
+  for name, found in report.items():
+    failed = balance.failures({name: found})
+    said = [f.removeprefix(f'{name}: ') for f in failed]
+    measured = '' if found['gated'] else ' (measured only)'
+    yield f'{name}{measured}'
+    yield f'  {found["pairs"]:,} pairs: {"; ".join(said) or "balanced"}'
+
+
+def describe(info: Mapping[str, Any]) -> str:
+  """Returns what a manifest's info says of a stage, for people."""
+  parts = [yields.describe(info['yield'])]
+  if info['diversity']:
+    parts.append('\n'.join(['diversity', *_diversity(info['diversity'])]))
+  if info['balance']:
+    parts.append('\n'.join(['balance', *_balance(info['balance'])]))
+  return '\n\n'.join(parts)
