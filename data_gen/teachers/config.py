@@ -184,7 +184,7 @@ def open_teacher(
       raise
     raise schema.ConfigError(
       f'teacher.kind: {config.kind!r} needs the module {e.name!r}, which is '
-      "not installed; run `pip install 'msm_jax[teachers,gemini]'`"
+      "not installed; run `pip install 'msm_jax[openai,gemini]'`"
     ) from e
 
 
