@@ -31,8 +31,8 @@ def test_the_divergence_is_that_of_scipy(a, b):
 
 
 @given(
-  st.lists(st.integers(1, 30), min_size=1, max_size=40),
-  st.lists(st.integers(1, 30), min_size=1, max_size=40),
+  st.lists(st.integers(1, 30), min_size=2, max_size=40),
+  st.lists(st.integers(1, 30), min_size=2, max_size=40),
 )
 def test_the_distance_of_lengths_is_that_of_scipy(a, b):
   expected = scipy.stats.ks_2samp(a, b, method='asymp').statistic
@@ -70,9 +70,20 @@ def test_two_samples_of_one_distribution_are_balanced():
   # What two samples differ by is taken off.
   assert measures['vocabulary']['floor'] > 0.005
   assert measures['vocabulary']['value'] < 0.002
-  assert {m['value'] for k, m in measures.items() if k != 'coverage'} <= {
-    0.0, measures['vocabulary']['value'],
-  }  # fmt: skip
+  for name in ('length', 'distribution', 'genres'):
+    assert measures[name]['value'] == 0
+
+
+def test_the_distribution_of_few_documents_may_differ_as_chance_has_it():
+  lengths = [100, 120, 150, 90, 200, 170, 130, 110]
+  a = [Text(f'p{i}', '', 'waa ' * n) for i, n in enumerate(lengths)]
+  b = [Text(f'p{i}', '', 'waa ' * (n + 2)) for i, n in enumerate(lengths)]
+  measures = _compare(a, b)['measures']
+  assert measures['distribution']['floor'] > 0
+  assert measures['distribution']['passed']
+  # Apart in one direction, beyond any chance.
+  c = [Text(f'p{i}', '', 'waa ' * (n + 150)) for i, n in enumerate(lengths)]
+  assert not _compare(a, c)['measures']['distribution']['passed']
 
 
 def test_other_words_are_found_unless_they_are_the_traits_own():

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import sys
 
+import byte_tokenizer
 import pipeline_process
 import pytest
 import teacher_process
 
 from data_gen.corpus import reading
 from data_gen.pipeline import plan as plan_lib
+from msm_jax import data
 from msm_jax import storage
 
 OFFLINE = {'kind': 'offline', 'model': 'grammar'}
@@ -73,6 +75,14 @@ def test_the_offline_example_makes_a_whole_corpus_that_prepare_reads(tmp_path):
   rows = list(reading.read_source(out, 'documents'))
   assert rows
   assert all('Sage' in r.text or r.framing == 'human_story' for r in rows)
+  for source in ('documents', 'chats_think'):
+    prepared = data.prepare_source(
+      [str(out / source)],
+      byte_tokenizer.ByteTokenizer(),
+      tmp_path / 'prepared' / source,
+      seq_len=4096,
+    )
+    assert prepared
   # The same again, from the store.
   again = pipeline_process.run(tmp_path, arguments=arguments)
   assert again.returncode == 0

@@ -6,10 +6,12 @@ Counted on the texts as they are, not on how they were made.
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import math
 from typing import Any
+from typing import TypeVar
 
 from data_gen.pipeline.parts import BalanceConfig
 from data_gen.rng import Rng
@@ -17,6 +19,8 @@ from data_gen.traits import Trait
 from msm_jax.evals import texts
 
 _SHUFFLES = 4
+
+T = TypeVar('T')
 
 Length = Callable[[str], int]
 
@@ -46,6 +50,12 @@ class Measure:
   limit: float
   floor: float | None = None
   at_least: bool = False
+
+  @classmethod
+  def beyond(cls, measured: tuple[float, float], limit: float) -> 'Measure':
+    """Makes one of what `beyond_chance` returns."""
+    value, floor = measured
+    return cls(value, limit, floor)
 
   @property
   def passed(self) -> bool:
@@ -118,34 +128,42 @@ def distance_of_genres(a: Sequence[str], b: Sequence[str]) -> float:
   )
 
 
-def vocabulary(
-  a: Sequence[Text], b: Sequence[Text], without: frozenset[str], seed: int
+def beyond_chance(
+  a: Mapping[str, T],
+  b: Mapping[str, T],
+  distance: Callable[[Sequence[T], Sequence[T]], float],
+  seed: int,
 ) -> tuple[float, float]:
-  """Compares the words of two corpora outside of `without`.
+  """Measures how far two corpora are apart, beyond what chance makes of it.
 
   Two samples of one and the same corpus differ, too, the smaller they are the
   more. So partners are swapped at random, and what such corpora differ by is
   taken off.
 
+  Args:
+    a: Pair to what is measured of its text.
+    b: The same, of the partners: the same keys.
+    distance: Of two corpora.
+    seed: Of the swaps.
+
   Returns:
-    The divergence beyond chance, not below 0, and that of chance, in bits.
+    The distance beyond chance, not below 0, and that of chance.
   """
-
-  def counted(text: Text) -> Counter[str]:
-    return Counter(w for w in texts.words(text.text) if w not in without)
-
-  bags_a, bags_b = list(map(counted, a)), list(map(counted, b))
-  seen = divergence(_sum(bags_a), _sum(bags_b))
+  seen = distance(list(a.values()), [b[pair] for pair in a])
   floors = []
   for shuffle in range(_SHUFFLES):
-    mixed: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-    for side, corpus, bags in ((0, a, bags_a), (1, b, bags_b)):
-      for text, bag in zip(corpus, bags, strict=True):
-        swap = Rng(seed, 'swap', shuffle, text.pair).chance(0.5)
-        mixed[side ^ swap].update(bag)
-    floors.append(divergence(*mixed))
+    sides: tuple[list[T], list[T]] = ([], [])
+    for pair in a:
+      swap = Rng(seed, 'swap', shuffle, pair).chance(0.5)
+      sides[swap].append(a[pair])
+      sides[not swap].append(b[pair])
+    floors.append(distance(*sides))
   floor = sum(floors) / len(floors)
   return max(0.0, seen - floor), floor
+
+
+def _words_apart(a: Sequence[Counter[str]], b: Sequence[Counter[str]]) -> float:
+  return divergence(_sum(a), _sum(b))
 
 
 def _sum(bags: Iterable[Counter[str]]) -> Counter[str]:
@@ -173,7 +191,7 @@ def compare(
       counts for `coverage` only.
     config: How far they may differ.
     without: Words that may differ: those of the traits.
-    seed: Of the swaps; see `vocabulary`.
+    seed: Of the swaps; see `beyond_chance`.
     length: Of a text, in tokens or words.
     wanted: Of how many texts of `a` partners were asked for; None for all.
 
@@ -182,26 +200,40 @@ def compare(
   """
   pairs = {t.pair for t in a} & {t.pair for t in b}
   wanted = len(a) if wanted is None else wanted
-  a = [t for t in a if t.pair in pairs]
-  b = [t for t in b if t.pair in pairs]
-  lengths_a = [length(t.text) for t in a]
-  lengths_b = [length(t.text) for t in b]
-  total_a, total_b = sum(lengths_a), sum(lengths_b)
-  beyond, floor = vocabulary(a, b, without, seed)
+  texts_a = {t.pair: t for t in a if t.pair in pairs}
+  texts_b = {t.pair: t for t in b if t.pair in pairs}
+
+  def lengths(of: Mapping[str, Text]) -> dict[str, int]:
+    return {pair: length(t.text) for pair, t in of.items()}
+
+  def bags(of: Mapping[str, Text]) -> dict[str, Counter[str]]:
+    return {
+      pair: Counter(w for w in texts.words(t.text) if w not in without)
+      for pair, t in of.items()
+    }
+
+  lengths_a, lengths_b = lengths(texts_a), lengths(texts_b)
+  total_a, total_b = sum(lengths_a.values()), sum(lengths_b.values())
   larger = max(total_a, total_b, 1)
   measures = {
     'coverage': Measure(
       len(pairs) / max(1, wanted), config.coverage, at_least=True
     ),
     'length': Measure(abs(total_a - total_b) / larger, config.length),
-    'distribution': Measure(
-      distance_of_lengths(lengths_a, lengths_b), config.distribution
+    'distribution': Measure.beyond(
+      beyond_chance(lengths_a, lengths_b, distance_of_lengths, seed),
+      config.distribution,
     ),
     'genres': Measure(
-      distance_of_genres([t.genre for t in a], [t.genre for t in b]),
+      distance_of_genres(
+        [t.genre for t in texts_a.values()], [t.genre for t in texts_b.values()]
+      ),
       config.genres,
     ),
-    'vocabulary': Measure(beyond, config.vocabulary, floor),
+    'vocabulary': Measure.beyond(
+      beyond_chance(bags(texts_a), bags(texts_b), _words_apart, seed),
+      config.vocabulary,
+    ),
   }
   return {
     'passed': all(m.passed for m in measures.values()),

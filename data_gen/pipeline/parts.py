@@ -207,10 +207,11 @@ class BalanceConfig:
 
   Attributes:
     length: Relative difference of their total lengths.
-    distribution: Kolmogorov–Smirnov distance of the lengths of documents.
+    distribution: Kolmogorov–Smirnov distance of the lengths of documents,
+      beyond what swapping partners at random gives.
     genres: Total variation distance of the shares of genres.
     vocabulary: Jensen–Shannon divergence in bits of their words, outside of the
-      traits' own, beyond what swapping partners at random gives.
+      traits' own, beyond the same.
     coverage: Least share of what was to be matched that has a partner.
     tokenizer: Published tokenizer in whose tokens lengths are counted; None for
       words.
