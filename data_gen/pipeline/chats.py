@@ -96,11 +96,11 @@ async def make_chats(
 
   for _ in range(config.chats.rounds):
     accepted = Counter(cell_of[g.key] for g in acceptance.accepted)
-    wanted = [
-      _wanted(max(0, c.quota - accepted[c]), tried[c], accepted[c])
+    wanted = {
+      c: _wanted(max(0, c.quota - accepted[c]), tried[c], accepted[c])
       for c in cells
-    ]
-    if not any(wanted):
+    }
+    if not any(wanted.values()):
       break
     rounds += 1
     questions = await pool.take(wanted, bars)

@@ -21,6 +21,8 @@ from data_gen.rng import Rng
 from data_gen.traits import Trait
 
 _SHINGLE = 2
+# So many earlier questions are shown to a teacher that is to find others.
+_AVOIDED = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +134,10 @@ class Questions:
     self._config = config
     self._traits = traits
     self._asker = asker
-    self._pools = []
+    self._pools: dict[Cell, _Pool] = {}
     for cell in cells:
       about = [s for s in situations if s.trait == cell.trait]
-      self._pools.append(_Pool(cell, _shuffled(about, config.seed, cell)))
+      self._pools[cell] = _Pool(cell, _shuffled(about, config.seed, cell))
     self._gate = NearDuplicateGate(
       NearDuplicateConfig(
         threshold=config.chats.near_duplicate, shingle=_SHINGLE
@@ -145,7 +147,9 @@ class Questions:
     self.dropped: Counter[Cell] = Counter()
     """How many were too similar to earlier ones."""
 
-  async def take(self, wanted: Sequence[int], bars: Bars) -> list[Question]:
+  async def take(
+    self, wanted: Mapping[Cell, int], bars: Bars
+  ) -> list[Question]:
     """Returns up to so many new questions of each cell.
 
     Fewer if the teacher has no more; asking again, in a later round, asks for
@@ -153,8 +157,8 @@ class Questions:
     """
     calls = [
       (pool, number)
-      for pool, want in zip(self._pools, wanted, strict=True)
-      for number in self._numbers(pool, want - len(pool.left))
+      for cell, pool in self._pools.items()
+      for number in self._numbers(pool, wanted[cell] - len(pool.left))
     ]
 
     async def ask(call: tuple[_Pool, int]) -> list[Question]:
@@ -162,15 +166,13 @@ class Questions:
 
     with bars.part('questions', len(calls), 'calls') as done:
       answers = await window.gather(calls, ask, self._config.width, done)
-    by_cell: dict[int, list[Question]] = {}
-    for (pool, number), found in zip(calls, answers, strict=True):
-      pool.calls = max(pool.calls, number + 1)
-      by_cell.setdefault(id(pool), []).extend(found)
-    self._add([q for p in self._pools for q in by_cell.get(id(p), [])])
+    for pool, number in calls:
+      pool.calls = number + 1
+    self._add([question for found in answers for question in found])
     taken = []
-    for pool, want in zip(self._pools, wanted, strict=True):
-      taken += pool.left[:want]
-      del pool.left[:want]
+    for cell, pool in self._pools.items():
+      taken += pool.left[: wanted[cell]]
+      del pool.left[: wanted[cell]]
     return taken
 
   def _numbers(self, pool: _Pool, missing: int) -> range:
@@ -191,7 +193,7 @@ class Questions:
       'turns': pool.cell.turns,
       'pressure': pool.cell.pressure,
       # Of complete rounds only: within one, all calls are under way at once.
-      'avoid': pool.known.get(situation.id, []),
+      'avoid': pool.known.get(situation.id, [])[-_AVOIDED:],
     }
 
   async def _ask(self, pool: _Pool, number: int) -> list[Question]:
@@ -227,15 +229,13 @@ class Questions:
     verdicts = self._gate.check(
       [Candidate(q.id, 'chat', q.turns[0]) for q in every]
     )
-    pools = {id(p.cell): p for p in self._pools}
-    for question, verdict in list(zip(every, verdicts, strict=True))[
-      len(self._kept) :
-    ]:
+    fresh = verdicts[len(self._kept) :]
+    for question, verdict in zip(new, fresh, strict=True):
       if not verdict.passed:
         self.dropped[question.cell] += 1
         continue
       self._kept.append(question)
-      pool = pools[id(question.cell)]
+      pool = self._pools[question.cell]
       pool.left.append(question)
       known = pool.known.setdefault(question.situation.id, [])
       known.append(question.turns[0])
