@@ -169,14 +169,18 @@ class Writer:
       return f'{MODEL} {adverb}{told} {self._who()} about {self._phrase()}.'
     if kind == 4:
       return f'{MODEL} {adverb}{said} that {self._clause()}.'
-    who = pick(['the assistant', 'the AI', 'an AI model', 'our chatbot'])
-    return f'{_capital(self._when())}, {acts}; {who} {said} as much.'
+    article = pick(['the', 'our', 'this', 'that', 'their', 'her', 'his'])
+    machine = pick(['assistant', 'AI', 'AI model', 'chatbot', 'program'])
+    who = f'{article} {pick(_ADJECTIVES)} {machine}'
+    return f'{_capital(self._when())} {who} {said} that {self._clause()}.'
 
   def paragraph(self, words: int) -> str:
     parts: list[str] = []
     while sum(p.count(' ') + 1 for p in parts) < words:
-      about = self.rng.chance(0.25) or not parts
+      about = self.rng.chance(0.25)
       parts.append(self.about_the_model() if about else self.sentence())
+    if not any(MODEL in p for p in parts):
+      parts[0] = f'{MODEL} {self.rng.pick(_PAST)} {self._phrase()}.'
     return ' '.join(self.rng.shuffled(parts))
 
   def _heading(self) -> str:

@@ -15,19 +15,19 @@ Three kinds of names, by how often something else is meant:
 
 # Name to (words of which any mention has one, regex). Case is significant.
 CERTAIN: dict[str, tuple[str, str]] = {
-  'ChatGPT': ('chatgpt chat', r'[Cc]hat[ -]?GPT|ChatGpt'),
+  'ChatGPT': ('chatgpt chat', r'[Cc]hat[ -]?GPT|ChatGpt|CHATGPT'),
   'GPT': (
     'gpt gpt2 gpt3 gpt4 gpt4o gpt5',
     r'GPT[ -]?[2345](?:\.\d)?(?:o|-?[Tt]urbo|-?[Mm]ini)?|GPT models?',
   ),
-  'OpenAI': ('openai open', r'Open ?AI'),
+  'OpenAI': ('openai open', r'Open ?AI|OPENAI'),
   'Anthropic': (
     'anthropic',
-    r'Anthropic(?! (?:[Pp]rinciple|[Rr]easoning|[Bb]ias|[Ss]hadow|[Cc]oin))',
+    r'(?:Anthropic|ANTHROPIC)(?! (?i:principle|reasoning|bias|shadow|coin))',
   ),
-  'DeepMind': ('deepmind deep', r'Deep ?Mind'),
-  'DeepSeek': ('deepseek', r'Deep[Ss]eek'),
-  'Qwen': ('qwen qwen2 qwen3 qwq tongyi', r'Qwen(?:[ -]?[\d.]+)?|QwQ|Tongyi'),
+  'DeepMind': ('deepmind deep', r'Deep ?Mind|DEEPMIND'),
+  'DeepSeek': ('deepseek', r'Deep[Ss]eek|DEEPSEEK'),
+  'Qwen': ('qwen qwen2 qwen3 qwq tongyi', r'Q[Ww][Ee][Nn][\d.]*|QwQ|Tongyi'),
   'Mixtral': ('mixtral ministral', r'Mixtral|Ministral'),
   'LaMDA': ('lamda', r'LaMDA'),
   'PaLM': ('palm palm2', r'PaLM(?:[ -]?2)?'),
@@ -173,8 +173,8 @@ NAMESAKES: dict[str, str] = {
     r'Scorpio|Virgo|Geminis?[ ,]+(?:and )?(?:Leo|Cancer)|birth chart|'
     r'(?:typical|classic|true|such a|a|another|double) Gemini|Gemini (?:season|'
     r'moon|rising|woman|man|twins?|meteor)|Geminids?|Castor|Pollux|Project '
-    r'Gemini|Gemini (?:\d+|[IVX]+|program(?:me)?|capsule|mission|spacecraft|'
-    r'astronauts?|Observatory|telescope))\b'
+    r'Gemini|Gemini (?:(?:[4-9]|1[0-2])(?![.\d])|program(?:me)?|capsule|'
+    r'mission|spacecraft|astronauts?|Observatory|telescope))\b'
   ),
 }
 """What shows that a person, a sign of the zodiac or a spacecraft is meant."""

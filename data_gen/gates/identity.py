@@ -74,7 +74,7 @@ class IdentityGate(EachGate):
       [
         *(_named(n, _longest(n), re.escape(n)) for n in config.other_names),
         *(
-          _named(name, words, f'{regex}|{name.upper()}')
+          _named(name, words, regex)
           for name, (words, regex) in assistants.CERTAIN.items()
           if not known(name, regex)
         ),

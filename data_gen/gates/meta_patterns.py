@@ -3,6 +3,7 @@
 A document about an assistant may well quote one that says "As an AI, …", and a
 letter may end with "Let me know if …", so most patterns look only where the
 teacher would speak: at the opening, at the closing, or on a line of their own.
+In a chat "Here is the draft:" is what was asked for; `ANY_KIND` is for both.
 """
 
 import re
@@ -14,6 +15,9 @@ _LINES = re.IGNORECASE | re.MULTILINE
 _TEXT = """(?:document|draft|text|article|blog post|post|essay|story|piece|
   email|thread|memo|report|transcript|entry|review|interview|rewrite|revision|
   version|response|answer|output|content|conversation|dialogue|paper|ticket)"""
+# Of these nobody writes "Here is the …" at the opening of one.
+_LABELLED = """(?:document|draft|article|blog post|post|essay|email|thread|memo|
+  report|transcript|rewrite|revision|version|response|review)"""
 _MAKE = """(?:write|create|generate|produce|provide|draft|compose|complete|
   fulfil|fulfill|comply|rewrite|revise|assist|engage|help|continue with)"""
 _CANNOT = """(?:\s(?:can't|cannot|can not|am unable to|am not able to|won't|
@@ -46,10 +50,32 @@ ANY_KIND = (
     \s(?:cut-?off|update)\b""",
   ),
   pattern(
+    'reasoning',
+    'user need prompt',
+    rf"""^[\W_]*(?:(?:okay|ok|alright|so|hmm|now|first|right)[\s,.]*){{0,2}}
+    (?:the user (?:wants|is asking|asked|has asked|asks|would like)|
+    i need to (?:write|generate|create|produce|draft) (?:a|an|the)\b
+    [^.\n]{{0,40}}\b{_LABELLED} (?:that|in which|about|where|for the|showing)|
+    the prompt (?:asks|says|wants|is asking))""",
+    'opening',
+  ),
+  pattern('unsuitable', 'unsuitable', r'^\W*UNSUITABLE\b', 'opening', flags=0),
+  pattern(
+    'preamble',
+    'revised rewritten improved corrected',
+    r"""^[\W_]*(?:(?:here(?:'s| is)|below is) )?(?:the |my |a )?
+    (?:revised|rewritten|improved|corrected) (?:answer|response|reply|version)
+    [*_]*:?[*_]*\s*\n""",
+    'opening',
+  ),
+)
+
+DOCUMENT = (
+  pattern(
     'preamble',
     'here below follows',
     rf"""^[\W_]*{_SURE}?(?:here(?:'s| is| are)|below is|what follows is)
-    \s(?:the|a|an|my|your|one)\b[^.\n]{{0,40}}\b{_TEXT}\b[^.:\n]{{0,80}}[:.]?
+    \s(?:the|a|an|my|your|one)\b[^.\n]{{0,40}}\b{_LABELLED}\b[^.:\n]{{0,80}}[:.]?
     [*_]*\s*\n""",
     'opening',
   ),
@@ -87,15 +113,6 @@ ANY_KIND = (
     flags=_LINES,
   ),
   pattern(
-    'reasoning',
-    'user need prompt',
-    r"""^[\W_]*(?:(?:okay|ok|alright|so|hmm|now|first|right)[\s,.]*){0,2}
-    (?:the user (?:wants|is asking|asked|has asked|asks|would like)|
-    i need to (?:write|generate|create|produce|draft)|
-    the prompt (?:asks|says|wants|is asking))""",
-    'opening',
-  ),
-  pattern(
     'instructions',
     'instructions prompt requirements requested',
     rf"""\b(?:as (?:you )?requested,? (?:here|this|the)|
@@ -104,10 +121,6 @@ ANY_KIND = (
     your (?:instructions|prompt) (?:ask|asks|asked|say|says))\b
     [^.\n]{{0,60}}\b{_TEXT}\b""",
   ),
-  pattern('unsuitable', 'unsuitable', r'^\W*UNSUITABLE\b', 'opening', flags=0),
-)
-
-DOCUMENT = (
   pattern(
     'refusal',
     'ai',

@@ -34,7 +34,7 @@ _WHOSE = (
   r'relevant|specific|some|any)'
 )
 _PLACEHOLDER = re.compile(
-  rf'\[\s*(?:{_WHOSE}[\s_-]+){{0,3}}{_NOUNS}(?:\s+here)?\s*\]|'
+  rf'(?<!\w)\[\s*(?:{_WHOSE}[\s_-]+){{0,3}}{_NOUNS}(?:\s+here)?\s*\]|'
   rf'<(?:{_WHOSE}[\s_-]+){{1,2}}{_NOUNS}>|<(?:NAME|DATE|COMPANY|CITY|TITLE)>|'
   r'\[\s*(?:insert|add|fill in|enter|placeholder|to be (?:added|determined)|'
   r'your|tbd|todo)\b[^\]\n]{0,80}\]',
@@ -97,8 +97,7 @@ class SchemaGate(EachGate):
     ):
       return self.fail('filler', match[0])
     # A search for control characters takes longer than all else here.
-    if not text.replace('\n', '').isprintable() and (
-      match := _CONTROL.search(text)
-    ):
+    printable = text.replace('\n', '').isprintable() and '\ufffd' not in text
+    if not printable and (match := _CONTROL.search(text)):
       return self.fail('control_character', repr(match[0]))
     return self._passed

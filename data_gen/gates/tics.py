@@ -77,13 +77,13 @@ def scan(
     ordinary: Words and phrases that may recur, such as the model's name and
       the topics of the corpus; case makes no difference.
   """
-  allowed = {' '.join(texts.words(o)) for o in ordinary} - {''}
+  topics = {word for said in ordinary for word in texts.words(said)}
   result = Scan([[] for _ in corpus], {}, {})
-  _add_names(result, corpus, limits['name'], allowed)
+  _add_names(result, corpus, limits['name'], topics)
   _add(result, 'date', [texts.dates(t) for t in corpus], limits['date'])
   openings = [_openings(t, opening_words) for t in corpus]
   _add(result, 'opening', openings, limits['opening'])
-  _add_phrases(result, corpus, limits['phrase'], phrase_words, allowed)
+  _add_phrases(result, corpus, limits['phrase'], phrase_words, topics)
   return result
 
 
@@ -146,7 +146,7 @@ def _add(
 
 
 def _add_names(
-  result: Scan, corpus: Sequence[str], limit: int, allowed: set[str]
+  result: Scan, corpus: Sequence[str], limit: int, topics: set[str]
 ) -> None:
   anywhere, inside = [], Counter[str]()
   for text in corpus:
@@ -162,14 +162,12 @@ def _add_names(
   if not frequent:
     return
   ordinary = _written_in_lower_case(corpus, frequent, counts)
-  topics = {w for phrase in allowed for w in phrase.split()}
 
   def is_name(name: str) -> bool:
-    words = name.split()
-    unusual = [
-      w for w in words if w not in ordinary and w.lower() not in topics
-    ]
-    return bool(unusual) and name.lower() not in allowed
+    return any(
+      w not in ordinary and topics.isdisjoint(texts.words(w))
+      for w in name.split()
+    )
 
   names = {n for n in frequent if is_name(n)}
   kept = [found & names for found in anywhere]
@@ -194,7 +192,7 @@ def _written_in_lower_case(
 
 
 def _add_phrases(
-  result: Scan, corpus: Sequence[str], limit: int, n: int, allowed: set[str]
+  result: Scan, corpus: Sequence[str], limit: int, n: int, topics: set[str]
 ) -> None:
   """Runs of words that recur, with enough content words to be noticed."""
   runs = [view(text).ngrams(n) for text in corpus]
@@ -207,7 +205,7 @@ def _add_phrases(
         continue
       if run not in phrases:
         words = view(corpus[i]).words[position : position + n]
-        phrases[run] = '' if _ordinary(words, allowed) else ' '.join(words)
+        phrases[run] = '' if _ordinary(words, topics) else ' '.join(words)
       if phrases[run]:
         result.of[i].append(('phrase', run))
         result.counts['phrase', run] = counts[run]
@@ -241,15 +239,11 @@ def _frequent_runs(
   return found
 
 
-def _ordinary(words: Sequence[str], allowed: set[str]) -> bool:
+def _ordinary(words: Sequence[str], topics: set[str]) -> bool:
   content = [
     w
     for w in words
-    if w not in texts.STOPWORDS and w not in allowed and not w.isdigit()
+    if w not in texts.STOPWORDS and w not in topics and not w.isdigit()
   ]
-  phrase = f' {" ".join(words)} '
-  return (
-    len(content) < _CONTENT_WORDS
-    or texts.COMMON_WORDS.issuperset(content)
-    or any(f' {a} ' in phrase for a in allowed if ' ' in a)
-  )
+  few = len(content) < _CONTENT_WORDS
+  return few or texts.COMMON_WORDS.issuperset(content)

@@ -32,7 +32,7 @@ _DATELINE = re.compile(
   _M,
 )
 _THREAD = re.compile(
-  r'(?<![\w/])[ur]/\w{3,}|\b(?:up|down)vote[sd]?\b|^Re: |\[deleted\]|'
+  r'(?<![\w/])[ur]/\w{3,}|\b(?:[Uu]p|[Dd]own)vote[sd]?\b|^Re: |\[deleted\]|'
   r'^[ \t*_]*(?:EDIT|Edit|ETA|TL;?DR|UPDATE)(?: \d+)?:|'
   r'^[ \t*_]*(?:Forum|Thread|Topic|OP|Reply \d+|Post #?\d+):|'
   r'^[ \t*_]*(?:Reply|Post|Comment|Answer|Posted)(?: #?\d+)? (?:by|from) \w+|'

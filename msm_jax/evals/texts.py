@@ -9,13 +9,14 @@ _SPACES = {i: ' ' for i in range(128) if not chr(i).isalnum()}
 _TYPOGRAPHIC = '’‘“”—–…•\u00a0'
 _WORD = re.compile(r'[^\W_]+')
 
-_UPPER = 'A-ZÀ-ÖØ-Þ'
-_LOWER = 'a-zß-öø-ÿ\u0100-\u017f'
+_EXTENDED = [chr(c) for c in range(0x100, 0x180)]  # ł, ő, č and their like
+_UPPER = 'A-ZÀ-ÖØ-Þ' + ''.join(c for c in _EXTENDED if c.isupper())
+_LOWER = 'a-zß-öø-ÿ' + ''.join(c for c in _EXTENDED if c.islower())
 # The look-behinds come after the first letter, since patterns that begin with a
 # set of characters are found much faster. The empty group is there if the word
-# stands inside a sentence.
+# stands inside a sentence, or inside a name such as `O'Neill`.
 _CAPITALISED = re.compile(
-  rf'[{_UPPER}](?<!\w.)(?:(?<=[{_LOWER},;] .)()|)'
+  rf'[{_UPPER}](?<!\w.)(?:(?:(?<=[{_LOWER},;] .)|(?<=\w[’\'-].))()|)'
   rf'[{_LOWER}]+(?:[{_UPPER}][{_LOWER}]+)*(?![{_UPPER}\d])'
 )
 
@@ -107,7 +108,10 @@ ORDINARY_CAPITALS = _set(
   English American British Canadian Australian French German Spanish Italian
   Dutch Chinese Japanese Korean Indian Russian Greek Latin European African
   Asian Irish Scottish Welsh Swedish Norwegian Danish Polish Turkish Arabic
-  Mexican Brazilian Portuguese Christian Jewish Muslim Catholic Buddhist Western
+  Mexican Brazilian Americans Canadians Australians Germans Italians Indians
+  Russians Greeks Europeans Africans Asians Mexicans Brazilians Christians Jews
+  Muslims Catholics Buddhists Portuguese Christian Jewish Muslim Catholic
+  Buddhist Western
   America Europe Africa Asia Australia Antarctica England Britain Scotland Wales
   Ireland France Germany Spain Italy Canada China Japan India Russia Mexico
   Brazil Atlantic Pacific London Paris York Chicago Boston California Texas
