@@ -1,10 +1,14 @@
 import dataclasses
 import itertools
+import json
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import processes
 import pytest
 
 from msm_jax import models
@@ -218,3 +222,28 @@ def test_a_batch_that_the_devices_cannot_share_is_refused():
   key = dataclasses.replace(_key(), batch_size=6, accumulation=4)
   with pytest.raises(ValueError, match='batch_size: 6 is not a multiple of'):
     step_lib.compile_step(MODEL, key, step_lib.make_mesh(jax.devices()[:1]))
+
+
+@pytest.mark.parametrize('accumulation', [1, 2])
+def test_two_devices_share_the_rows_and_give_the_same_update(accumulation):
+  done = subprocess.run(
+    [sys.executable, 'tests/two_devices.py', str(accumulation)],
+    cwd=processes.ROOT,
+    env={
+      **processes.environment(),
+      'PYTHONPATH': str(processes.ROOT),
+      'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+    },
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr[-2000:]
+  two = json.loads(done.stdout.splitlines()[-1])
+  assert two['rows'] == [B // 2, B // 2]
+  _, one = jax.jit(step_lib.make_step(MODEL, _key()))(
+    _state(), _batch(), jnp.float32(1e-2)
+  )
+  np.testing.assert_allclose(two['loss'], one.loss, rtol=1e-5)
+  np.testing.assert_allclose(two['grad_norm'], one.grad_norm, rtol=1e-5)
+  np.testing.assert_allclose(two['row_loss'], one.row_loss, rtol=1e-5)
