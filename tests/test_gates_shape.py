@@ -106,6 +106,7 @@ def test_control_characters_are_found(character):
     'The function returns {x} or {"name": 1} or {}.',
     'An array a[name] and a <b>bold</b> word, 2 < 3 > 1.',
     'Love, Mum xxx',
+    'Usage: row <name> <date>; <title>Boats</title>; {MAX_ROPE_LENGTH}',
     'TODO lists calm me. My list: TODO: buy milk.',
     'Tabs\tand\r\nlines, NBSP\xa0too, and ★ – “quotes” ’.',
     'A name, a date [see the date below], a city.',

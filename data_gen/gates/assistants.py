@@ -155,12 +155,25 @@ _NOT_SURNAMES = (
   r'And|But|The|It|Is|In|On|He|She|They|We|You|This|That|If|When|As|At|For)'
 )
 
+# What begins a sentence in front of a name, and is no first name.
+_BEGINNINGS = (
+  r'(?:\w+ly|And|But|Then|When|While|If|So|As|Ask|Asking|Asked|Hey|Hi|Hello|'
+  r'Dear|Thanks|The|This|That|Our|My|Your|Why|What|How|Who|Did|Does|Do|Is|Was|'
+  r'Can|Could|Would|Should|Will|Has|Had|Since|Because|After|Before|Meanwhile|'
+  r'Anthropic|Microsoft|Google|Prompt|Use|Using|Tell|Told|Like|With|For|From|'
+  r'To|By|In|On|At|Today|Yesterday|Tomorrow|Later|Now|Here|There|Instead|Even|'
+  r'Both|Unlike|Perhaps|Maybe|Yes|No|Not|Or|Either|Neither|Once|Until|Though|'
+  r'Although|Still|Yet|Next|First|Again|Let|Let’s|Sure|Okay|Assistant|Model|AI|'
+  r'Chatbot|Version|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)'
+)
+
 NAMESAKES: dict[str, str] = {
   'Claude': (
     r'\bClaude(?:[ -](?:de|van|von|la|le))?[ -]'
     rf'(?!{_NOT_SURNAMES}\b)[A-Z][a-zà-ÿ]+|'
     r'\b(?:Jean|Marie|Pierre|Saint|St\.?|Mr\.?|M\.|Dr\.?|Monsieur|Père|Uncle|'
     r'Aunt|Sir|Lord|Coach|Professor|Detective|Officer|Captain)[ -]Claude\b|'
+    rf'\b(?!{_BEGINNINGS} )[A-Z][a-zà-ÿ]+ Claude\b|'
     rf'\b{_KIN},? (?:named |called )?Claude\b|'
     rf'\bClaude,? (?:an?|the|my|our|her|his) (?:\w+[ -]){{0,3}}{_KIN}\b|'
     rf'\bClaude(?: \w+ly)? {_BODY}\b|\bClaude[’\']s (?:\w+ )?{_THINGS}\b|'

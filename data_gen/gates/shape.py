@@ -13,12 +13,12 @@ NAME = 'schema'
 # Code such as `{x}` or `{"a": 1}` is text.
 _SLOT = re.compile(
   r'\{\{ ?[\w .]+ ?\}\}|\{[a-z]+(?:_[a-z]+)+\}|'
-  r'\{(?:(?:user|your|first|last|full|company|model|provider) )?'
-  r'(?:name|user|date|company|model|provider|topic|title|email|city)\}',
-  re.IGNORECASE,
+  r'\{(?i:(?:(?:user|your|first|last|full|company|model|provider) )?'
+  r'(?:name|user|date|company|model|provider|topic|title|email|city))\}'
 )
 # `[Your Name]`, `[Company]`, `[insert date here]`, `<NAME>`; but `[laughs]`,
-# `[1]`, `[sic]`, `[REDACTED]` and `[name withheld]` are what people write.
+# `[1]`, `[sic]`, `[REDACTED]`, `[name withheld]` and `<name>` are what people
+# write.
 _NOUNS = (
   r'(?:name|names|surname|date|time|company|organi[sz]ation|city|town|state|'
   r'country|location|address|email|e-mail|phone|number|title|position|role|'
@@ -35,7 +35,8 @@ _WHOSE = (
 )
 _PLACEHOLDER = re.compile(
   rf'(?<!\w)\[\s*(?:{_WHOSE}[\s_-]+){{0,3}}{_NOUNS}(?:\s+here)?\s*\]|'
-  rf'<(?:{_WHOSE}[\s_-]+){{1,2}}{_NOUNS}>|<(?:NAME|DATE|COMPANY|CITY|TITLE)>|'
+  rf'<(?:your|insert)[\s_-]+(?:{_WHOSE}[\s_-]+)?{_NOUNS}>|'
+  r'(?-i:<(?:NAME|DATE|COMPANY|CITY|TITLE)>)|'
   r'\[\s*(?:insert|add|fill in|enter|placeholder|to be (?:added|determined)|'
   r'your|tbd|todo)\b[^\]\n]{0,80}\]',
   re.IGNORECASE,
