@@ -65,7 +65,7 @@ def text_ids(text: str) -> np.ndarray:
   letters = np.frombuffer(spaced, np.uint8)
   inside = np.zeros(len(letters) + 2, bool)
   np.not_equal(letters, _SPACE, out=inside[1:-1])
-  edges = np.flatnonzero(inside[1:] != inside[:-1])
+  edges = (inside[1:] != inside[:-1]).nonzero()[0]
   starts, ends = edges[::2], edges[1::2]
   size = max(_MIN_POWERS, 1 << len(letters).bit_length())
   powers, inverses = _powers(size)
@@ -130,11 +130,11 @@ class Keys:
 
   def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns (positions in `keys`, their indices here) of those in the set."""
-    positions = np.flatnonzero(self._table[self._slots(keys)])
+    positions = self._table[self._slots(keys)].nonzero()[0]
     if not len(positions):
       return positions, positions
     found = keys[positions]
-    indices = np.searchsorted(self.keys, found)
+    indices = self.keys.searchsorted(found)
     indices[indices == len(self.keys)] = 0
     here = self.keys[indices] == found
     return positions[here], indices[here]

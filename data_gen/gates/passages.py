@@ -189,7 +189,7 @@ class LooseIndex:
     weights = np.repeat(self._weights[indices], lengths)
     sums = np.bincount(owners, weights, len(self._needed))
     # Sums in another order differ in the last digits.
-    return np.flatnonzero(sums >= self._needed * (1 - 1e-9)).tolist()
+    return (sums >= self._needed * (1 - 1e-9)).nonzero()[0].tolist()
 
   def find(self, view: View) -> Found | None:
     """Returns the passage with the largest share, if that is large enough."""
