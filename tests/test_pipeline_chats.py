@@ -262,10 +262,61 @@ def test_variants_are_the_same_conversation(tmp_path):
       if role == 'user':
         assert plain == thought
       else:
-        assert thought.startswith('<think>\n')
-        assert thought.endswith(f'\n</think>\n\n{plain}')
+        inner = thought.removeprefix('<think>\n').removesuffix(
+          f'\n</think>\n\n{plain}'
+        )
+        assert thought == f'<think>\n{inner}\n</think>\n\n{plain}'
+        assert len(inner.split()) > 3
         assert '<think>' not in plain
   assert {r.variant for r in stripped.values()} == {'reasons_stripped'}
+
+
+def test_the_judge_of_the_thoughts_reads_the_answer_too(tmp_path):
+  teacher = Scripted(_say())
+  make(tmp_path, 6, teacher, chats__variants=('answer', 'think'))
+  judged = teacher.of('chat.judge')
+  assert [r.slots['variant'] for r in judged] == ['think'] * 6
+  assert all('<think>' in r.messages[-1].content for r in judged)
+
+
+def test_reasons_are_stripped_with_what_was_stripped_before_in_view(tmp_path):
+  def answer(request):
+    if request.task == 'chat.strip_reasons':
+      return f'Bare {len(request.slots["messages"])}.'
+    return None
+
+  teacher = Scripted(_say(answer=answer))
+  acceptance, _, _ = make(tmp_path, 2, teacher, chats__multi_turn_share=1.0)
+  for row in by_source(acceptance)['chats_reasons_stripped']:
+    said = [content for role, content in row.messages if role == 'assistant']
+    assert said == ['Bare 1.', 'Bare 3.', 'Bare 5.']
+  for request in teacher.of('chat.strip_reasons'):
+    seen = [
+      m['content'] for m in request.slots['messages'] if m['role'] != 'user'
+    ]
+    assert seen == ['Bare 1.', 'Bare 3.', 'Bare 5.'][: len(seen)]
+
+
+def test_situations_that_were_used_up_are_asked_for_other_questions(tmp_path):
+  teacher = Scripted(_say(lambda r: int(r.key[:4], 16) % 10 < 2))
+  _, _, counts = make(
+    tmp_path,
+    8,
+    teacher,
+    chats__variants=('answer',),
+    chats__rounds=12,
+    chats__questions_per_call=2,
+    chats__multi_turn_share=0.0,
+  )
+  asked = teacher.of('chat.questions')
+  assert counts['tried'] > 20
+  assert {r.sample for r in asked} > {0, 4}
+  assert len({r.key for r in asked}) == len(asked)
+  later = [r for r in asked if r.sample]
+  assert any(r.slots['avoid'] for r in later)
+  for request in later:
+    for question in request.slots['avoid']:
+      assert question in request.messages[-1].content
 
 
 def test_variants_are_accepted_together_or_not_at_all(tmp_path):

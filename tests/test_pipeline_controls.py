@@ -295,8 +295,10 @@ def test_retold_content_is_a_conversation_of_the_same_length(tmp_path):
     if request.task != 'chat.retell':
       return None
     number = int(request.slots['idea'].split()[-1])
-    if number == 3 and request.sample == 0:
-      return '{"messages": [{"role": "assistant", "content": "Hello."}]}'
+    if number == 3 and request.sample < 2:
+      roles = [['assistant'], ['user', 'assistant', 'user']][request.sample]
+      said = [{'role': r, 'content': 'Hello there.'} for r in roles]
+      return json.dumps({'messages': said})
     size = request.slots['words'] - 5
     if number == 4 and request.sample == 0:
       size *= 2
@@ -318,7 +320,9 @@ def test_retold_content_is_a_conversation_of_the_same_length(tmp_path):
   ]
   for row in rows:
     assert [role for role, _ in row.messages] == ['user', 'assistant']
-    assert row.lineage[-1].task == 'document.judge'
+    assert [s.task for s in row.lineage] == ['chat.retell', 'document.judge']
+  # In the order of acceptance: the one that was drawn again is the last.
+  assert [r.lineage[0].sample for r in rows] == [0, 0, 0, 2, 0, 4]
 
 
 @pytest.mark.parametrize(

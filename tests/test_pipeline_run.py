@@ -8,6 +8,7 @@ from pipeline_world import asking
 from pipeline_world import config
 from pipeline_world import Scripted
 from pipeline_world import TRAITS
+from pipeline_world import verdict
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -97,7 +98,14 @@ def test_a_run_that_stops_anywhere_goes_on_where_it_was(tmp_path):
 
 
 def test_every_row_has_an_id_of_its_own_and_a_fate(tmp_path):
-  made = run(tmp_path)
+  def say(request):
+    # What is drawn again is accepted later, and stands in its place.
+    if request.task == 'document.judge':
+      return verdict(int(request.key[:2], 16) % 2 == 0)
+    return None
+
+  made = run(tmp_path, Scripted(say))
+  assert any(r.id.endswith('/1') for r in made.rows if r.accepted)
   ids = [row.id for row in made.rows]
   assert len(set(ids)) == len(ids)
   for row in made.rows:
@@ -105,6 +113,12 @@ def test_every_row_has_an_id_of_its_own_and_a_fate(tmp_path):
     if row.accepted:
       assert all(v.passed for v in row.verdicts)
       assert row.verdicts
+  for source in {r.source for r in made.rows} - {'chats'}:
+    nodes = [
+      r.plan_node for r in made.rows if r.source == source and r.accepted
+    ]
+    if source.startswith('documents'):
+      assert nodes == sorted(nodes)
   assert {r.source for r in made.rows} >= {
     *('documents', 'documents_rules', 'neutral', 'documents_as_chat'),
     *('chats', 'chats_think', 'chats_reasons_stripped'),
@@ -189,6 +203,9 @@ def test_a_measured_stage_replaces_the_guesses(tmp_path):
 def test_an_early_stage_is_a_part_and_what_it_bought_is_used_later(tmp_path):
   probe_teacher, full_teacher = Scripted(), Scripted()
   probe = run(tmp_path, probe_teacher, 'probe', stages__probe=6)
+  few = run(tmp_path, probe_teacher, 'probe', stages__probe=2)
+  chats = [r for r in few.rows if r.source == 'chats' and r.accepted]
+  assert len(chats) == 2
   full = run(tmp_path, full_teacher, 'full', stages__probe=6)
   assert probe.problems == []
   documents = [r for r in probe.rows if r.source == 'documents']

@@ -162,6 +162,12 @@ def test_all_that_is_indented_below_a_bullet_belongs_to_it():
   )
 
 
+def test_a_heading_or_a_paragraph_ends_what_is_above():
+  for between in ('## Next', 'A paragraph.', '---'):
+    trait = _one(f'- **a**: {{model_name}} waits.\n\n{between}\n  indented\n')
+    assert trait.statement == '{model_name} waits.'
+
+
 def test_rules_fences_and_paragraphs_are_commentary():
   found = traits.parse(
     '\ufeff- **a**: {model_name} waits.\r\n\r\n'

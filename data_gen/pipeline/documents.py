@@ -79,7 +79,8 @@ class Writer:
   async def write(self, leaf: Leaf, draw: int) -> Group:
     """Drafts, has it criticised, and rewrites.
 
-    A step that is given up gives up the document.
+    A step that is given up gives up the document. Another draw is another
+    sample of every step, should the teacher have drafted the same again.
     """
     steps = self._config.documents
     trait = self._traits[leaf.trait]
@@ -99,6 +100,7 @@ class Writer:
         {**slots, 'draft': text},
         steps.critique,
         parsing.document,
+        draw=draw,
       )
       row = dataclasses.replace(row, lineage=made_lib.steps(draft, critique))
       if critique.value is None:
@@ -110,6 +112,7 @@ class Writer:
         {**slots, 'draft': text, 'critique': critique.value},
         steps.rewrite,
         parsing.document,
+        draw=draw,
       )
       row = dataclasses.replace(
         row, lineage=made_lib.steps(draft, critique, rewrite)

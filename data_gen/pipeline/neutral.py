@@ -51,6 +51,7 @@ class NeutralWriter:
         {**slots, 'draft': text, 'words_now': len(text.split())},
         step,
         parsing.document,
+        draw=draw,
       )
       row = dataclasses.replace(row, lineage=made_lib.steps(draft, edited))
       if edited.value is None:

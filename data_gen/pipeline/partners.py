@@ -150,8 +150,6 @@ def even_out(
     if abs(theirs - ours) <= limit * max(ours, theirs):
       break
     a, b = sizes[group.key]
-    if sign * (b - a) <= 0:
-      break
     ours, theirs = ours - a, theirs - b
     dropped.append(group)
   acceptance.drop(dropped, EVENED_OUT)
