@@ -41,7 +41,7 @@ def test_every_task_has_a_prompt_that_is_package_data_and_fills_up(task):
   for message in messages:
     assert message.content.strip()
     assert not re.search(r'\{\{\w*\}\}', message.content)
-    assert '\n\n\n\n' not in message.content
+    assert '\n\n\n' not in message.content
   if TASKS[task].answer:
     asked = set(re.findall(r'"(\w+)":', TASKS[task].answer))
     assert asked <= set(re.findall(r'"(\w+)":', messages[-1].content))
@@ -98,6 +98,10 @@ def test_every_framing_and_genre_has_words_of_its_own():
   assert len(set(texts.values())) == len(FRAMINGS)
   assert 'what Sage should do' in texts['should']
   assert 'No AI assistant occurs' in texts['human_story']
+  for framing, text in texts.items():
+    assert ('The assistant is called Sage' in text) == (
+      framing != 'human_story'
+    )
   for name, genre in genres.GENRES.items():
     text = _text('document.draft', genre=name)
     assert f'Write {genre.title}: {genre.looks}' in text

@@ -72,4 +72,5 @@ async def judge(asker: Asker, step: StepConfig, item: Made) -> Made:
     lineage=(*item.row.lineage, *made_lib.steps(outcome)),
     verdicts=(*item.row.verdicts, verdict),
   )
-  return dataclasses.replace(item, row=row)
+  # What it was judged with is needed no more, and there are many of them.
+  return dataclasses.replace(item, row=row, judge_task='', judge_slots={})

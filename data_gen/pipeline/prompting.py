@@ -21,6 +21,7 @@ FOLDER = pathlib.Path(__file__).parent / 'prompts'
 _SECTION = re.compile(r'^<!-- (\w+) -->\n', re.MULTILINE)
 _SLOT = re.compile(r'\{\{(\w+)\}\}')
 _LINE = re.compile(r'^\{\{(\w+)\}\}\n?', re.MULTILINE)
+_GAP = re.compile(r'\n{3,}')
 
 
 class PromptError(ValueError):
@@ -55,7 +56,8 @@ def fill(template: str, values: Mapping[str, str], where: str) -> str:
   def line(match: re.Match[str]) -> str:
     return '' if values.get(match[1]) == '' else match[0]
 
-  return _SLOT.sub(value, _LINE.sub(line, template)).strip()
+  kept = _GAP.sub('\n\n', _LINE.sub(line, template))
+  return _SLOT.sub(value, kept).strip()
 
 
 def bullets(items: list[str]) -> str:
@@ -150,6 +152,8 @@ def _instructions(
       about_people = framing == 'human_story'
       framing = 'neutral_story' if about_people else 'neutral_tool'
     take('framing_instructions', 'framings', framing)
+    people = slots['framing'] == 'human_story'
+    take('naming', 'framings', 'naming_people' if people else 'naming_model')
   if 'turns' in slots:
     take(
       'turns_instructions', 'turns', 'multi' if slots['turns'] > 1 else 'single'
