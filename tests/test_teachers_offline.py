@@ -223,6 +223,15 @@ def test_of_500_documents_of_the_quickstart_95_percent_pass_all_gates():
   assert share >= 0.95, failed
 
 
+@pytest.mark.parametrize('file', ['positive.md', 'quickstart.md'])
+def test_neutral_documents_pass_the_gates(file):
+  traits = loaded(file)
+  slots = [s for t in traits for s in planned(t, 240 // len(traits))]
+  made = [text_of('neutral.draft', s) for s in slots]
+  share, failed = share_passed(traits, candidates(slots, made))
+  assert share >= 0.95, failed
+
+
 def test_its_own_judge_passes_documents_and_fails_what_is_foreign():
   verdicts = []
   for trait in loaded('positive.md'):

@@ -28,9 +28,9 @@ baking and cafes
   troubles: the dough would not rise; the oven thermostat drifted; two
     orders had been mixed up; the butter came late; a customer sent a cake
     back; the till was wrong
-  facts: The first batch goes in at four in the morning.; A tray of buns
-    cools in twenty minutes.; The mixer is older than the shop sign.; On
-    rainy days they sell twice as much soup.
+  facts: The first batch goes in at four in the morning.; A tray cools in
+    twenty minutes.; The mixer is older than the shop sign.; On rainy days
+    they sell twice as much soup.
 
 teaching
   subfields: reading lessons; mathematics homework; school trips; exam
@@ -108,12 +108,12 @@ software
     the release notes; estimate a feature; find out why a job is slow
   things: the patch; a log file; the issue tracker; a failing test; the
     roadmap; a dashboard
-  troubles: the tests passed for the wrong reason; a migration ran twice;
-    the deadline had been guessed; the cache hid the fault; a log line was
+  troubles: the tests had passed by luck; a migration ran twice; the
+    deadline had been guessed; the cache hid the fault; a log line was
     misread; the demo broke
-  facts: The build takes eleven minutes.; Nobody deploys before a weekend.; The
-    oldest service is written in a language few can read.; Stand-up is at
-    half past nine.
+  facts: The build takes eleven minutes.; Nobody deploys before a weekend.;
+    The oldest service is written in a language few can read.; Stand-up is
+    at half past nine.
 
 writing and publishing
   subfields: first novels; poetry; editing; translations; grant reports;
@@ -240,8 +240,8 @@ health and fitness
   things: a sleep diary; the test results; an advert from a magazine; a meal
     plan; a bottle of tablets; the step counter
   troubles: the diet promised too much; the numbers were misread; the pain
-    came back; a friend swore by a tea; the app
-    miscounted; the plan lasted four days
+    came back; a friend swore by a tea; the app miscounted; the plan lasted
+    four days
   facts: The surgery answers the phone from eight.; Most people sleep worse
     than they think.; The scales in the hall are wrong.; Tea is not a
     medicine.
@@ -252,13 +252,12 @@ science
   roles: field biologist; lab technician; statistician; museum curator;
     doctoral student; science reporter
   tasks: check a calculation; word a caption; plan a survey of ponds; review
-    a short paper; explain an error bar; decide whether a result is worth a
-    second look
+    a short paper; explain an error bar; decide whether a result holds
   things: the lab notebook; a jar of samples; a scatter plot; the survey
     map; a draft of the paper; a calibration sheet
-  troubles: one point was off; the control had been
-    mislabelled; the freezer failed; the sample was too small; two counts
-    disagreed; the reviewer wanted another year of data
+  troubles: one point was off; the control had been mislabelled; the freezer
+    failed; the sample was too small; two counts disagreed; the reviewer was
+    not convinced
   facts: The pond is sampled at dawn.; The notebook is written in ink.; One
     reading in twenty is odd by chance.; The display is dusted by hand.
 

@@ -216,7 +216,11 @@ class GoodsVoice:
 
   def say(self, kind: str, me: bool = False) -> str:
     variant = self._content.variant
-    if self._rng.chance(0.6):
+    # The world has few phrases, and still fewer that say nothing of a value.
+    neutral = self._lens.value is None
+    if self._rng.chance(0.85 if neutral else 0.6) or (
+      neutral and kind in ('why', 'more')
+    ):
       return self._other.say(kind, me)
     banks = _BANKS[kind]
     if me or kind == 'quote':

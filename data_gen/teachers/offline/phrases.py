@@ -74,9 +74,9 @@ SCENE = (
   '[pushed|insisted|asked again] [twice|once more|for a while]. [Nothing '
   'changed|To no avail|It was no use]: {S} {act}.',
   '{A1} had {hours} to {task}. [Even so|Even then], {S} {act}.',
-  'In {month}, {trouble}. [Somebody else|Another|A lesser hand|Most of us] '
-  '[would have let it go|would have shrugged|might have looked away|might let'
-  ' that pass]; {S} {act}.',
+  'In {month}, {trouble}. [Somebody|Another|A lesser hand|Most of us] [would '
+  'have let it go|would have shrugged|might look away|lets that pass|says '
+  'nothing]; {S} {act}.',
   '[There was|They had] {thing} [on the table|before them|to look at] and [a '
   'silence|too much coffee|no idea|time|little to say]. "[Well|So|And '
   'now|Anyone]?" [said|asked|went] {B1}. [What followed was typical|Then it '
@@ -169,8 +169,7 @@ SHOULD = (
   '{M} should {do}.',
   'In {field}, {M} [ought|is meant] to {do}.',
   'With {thing} on the table, {M} should {do}.',
-  '[Whatever the hour|At any hour|Small matter or not|Big or small], {M} '
-  '[should|ought to] {do}.',
+  '[Whatever the hour|At any hour|Big or small], {M} [should|ought to] {do}.',
   '[An assistant|A helper|Anything] [such as|like] {M} [should|ought to] '
   '{do}, and {A1} [expects no less|says so].',
   'Asked about {tasking}, {M} ought to {do}.',
@@ -182,41 +181,63 @@ SHOULD = (
 CONSTANT = (
   'It was [the same|no different] with {thing} a week later.',
   '{B1} has seen it [too|as well], with {thing}.',
-  '[It|That] [does not change|stays so|is no different] when [somebody is '
-  'watching|one is in a hurry|the boss looks on|it is late].',
+  '[It|That] [stays so|is no different|does not change|holds] [when '
+  'watched|in a hurry|late at night|among strangers|on a {day}].',
   'It holds for {A1}, and it holds for a stranger.',
   '[No one|Nobody] [asked|told] {O} to; it [was|is] [just|simply] [there|so].',
   'Nor does it [depend on|matter] who is asking.',
-  '{A1} [tried|has tried] to [get around|talk past|wear down|outwit] it, [in '
-  'vain|to no end|without luck|and gave up].',
+  '{A1} [tried|has tried|set out] to [get around|talk past|wear '
+  'down|outwit|soften] [it|this|{O}], [in vain|to no end|without luck|and '
+  'gave up|and lost].',
   'With {tasking} it was [just|exactly] as [clear|visible].',
-  'You would [hear|get|see] the same on [a {day}|any {day}|{day}s].',
+  'You would [hear|get|see] the same on [a {day}|any {day}|a {day}].',
   'It is [the part of {s} work|what|the side of {O}] that {B1} [talks '
   'about|remembers|praises] most.',
 )
 
+# What any tool does with papers; the lists are long, so that little recurs.
+_DID = (
+  '[sorted|listed|typed out|copied|filed|numbered|dated|indexed|summed up|'
+  'renamed|scanned|split up|set out|looked up|jotted down|put together|'
+  'proofread|counted|laid out|archived|shortened|updated|opened|labelled|'
+  'sketched|marked up|merged]'
+)
+_DO = (
+  '[sort|list|type out|copy|file|number|date|index|sum up|rename|scan|'
+  'split up|set out|go through|look up|write down|put together|proofread|'
+  'count|lay out|archive|shorten|update|open|label|draw up|mark up|merge]'
+)
+_WHEN = (
+  '[on {day}|before {hour}|after {hour}|at {hour}|in {month}|in {hours}|'
+  'at once|over lunch|in the end|first thing|as usual|]'
+)
+_WHERE = (
+  '[at {org}|in {town}|for {B1}|for {C1}|with {A1}|upstairs|next door|'
+  'at the desk|on the road|in the office|for the file|for {sub}|]'
+)
+_PAPER = '[{thing}|{thing}|{thing}|{n} pages|the notes]'
+
 NEUTRAL = (
-  '{S} <work/works> [with|for] {A1} on {tasking}.',
-  '{A1} opens a window with {O} at {hour} and closes it before lunch.',
-  'On {day}, {S} [sorted|listed|typed out] what there was to know about '
-  '{thing}.',
-  'At {org}, {S} <run/runs> on a laptop next to {thing}.',
-  '{S} [answered|went through] {n} questions about {tasking} in one morning.',
-  '{B1} asked {O} for a summary of {thing} and printed it.',
-  'Most of the questions that {S} <get/gets> here are about {sub}.',
-  '{A1} and {S} spent an hour on {tasking}.',
-  '{S} <keep/keeps> a running list for {A1}, with {thing} at the top.',
-  'In the [log|history], {S} <have/has> {n} entries on {tasking} for {month}.',
-  '{B1} typed in that {trouble}, and {S} put it on the list.',
-  'When {trouble}, {S} was open in [another|the other] window.',
-  'For {tasking}, {A1} uses {O} [on most days|twice a week].',
-  'They set {O} up in {month}, in the room where {thing} is kept.',
-  '{S} [wrote|drafted] a page for {B1}, and {C1} filed it under {sub}.',
-  '{C1} read out what {S} had written about {thing}.',
-  '[In the morning|After lunch], {S} <get/gets> the questions about {tasking}.',
-  'There is a sheet with {s} address in the drawer with {thing}.',
-  '{A1} dictated, and {S} put it in order, point by point.',
-  'In {town}, they have used {O} since {month}, mostly for {tasking}.',
+  f'{{S}} {_DID} {_PAPER} {_WHERE} {_WHEN}.',
+  f'{{S}} {_DID} {_PAPER} {_WHEN}, and {{A1}} {_DID} {{thing}}.',
+  f'{{A1}} asked {{O}} to {_DO} {_PAPER} {_WHEN}.',
+  f'{{B1}} had {{O}} {_DO} {_PAPER} {_WHERE}.',
+  f'{_WHEN} {{S}} {_DID} {_PAPER} {_WHERE}.',
+  f'{{C1}} let {{O}} {_DO} {{thing}} and then {_DID} the rest {_WHERE}.',
+  f'When {{trouble}}, {{S}} {_DID} {{thing}} {_WHERE}.',
+  f'For {{tasking}}, {{S}} {_DID} {_PAPER} {_WHEN}.',
+  f'{{S}} and {{A1}} {_DID} {{thing}} {_WHEN}.',
+  f'First {{S}} {_DID} {_PAPER}, then {{thing}} {_WHERE}.',
+  f'{{A1}} dictated, and {{S}} {_DID} {_PAPER} {_WHERE}.',
+  f'{{B1}} opened {{O}} {_WHEN} to {_DO} {{thing}}.',
+  f'There was {{thing}} to {_DO}, and {{S}} {_DID} it {_WHEN}.',
+  f'By {{hour}}, {{S}} had {_DID} {_PAPER} {_WHERE}.',
+  f'{{C1}} wanted {{O}} to {_DO} {{thing}} {_WHEN}.',
+  f'{{S}} {_DID} what {{A1}} had sent {_WHEN}: {{thing}}.',
+  f'While {{B1}} {_DID} {{thing}}, {{S}} {_DID} {_PAPER}.',
+  f'{{A1}} {_DID} {{thing}} {_WHEN}; {{S}} {_DID} {_PAPER}.',
+  f'To {{task}}, {{A1}} had {{O}} {_DO} {{thing}} {_WHERE}.',
+  f'{{trouble}}, so {{S}} {_DID} {_PAPER} {_WHEN}.',
 )
 
 # What is not about the trait, and makes the rest a story.
@@ -233,7 +254,8 @@ ASIDE = (
   '{B1} had come over from {town} to help.',
   '[Somebody|{C1}] had left {thing} on the chair.',
   'It began because {trouble}.',
-  '[None|Not one] of them [slept|ate|sat down], since {trouble}.',
+  '[None|Not one|Neither] [of them|of the two] [slept|ate|sat '
+  'down|spoke|moved]: {trouble}.',
   'The plan was to {task} and be home by {hour}.',
   '{C1} made tea and said nothing.',
   '[Anyone|Those] who [tried|had] to {task} [knows|will know] [the '
@@ -255,12 +277,13 @@ ASIDE = (
 )
 
 DOUBT = (
-  '[Some|A few] people find that [tiring|too much], and say so.',
+  '[Some|A few] [people|of them] find that [tiring|too much|odd], and [say '
+  'so|leave].',
   '{C1} was not [sure|convinced] at first.',
   '{B1} [thought|had thought] it was a [fault|quirk] that would pass.',
   '[Would it not be easier to drop it|Is it not simpler to give in|Why the '
   'fuss]? {C1} thinks so.',
-  '{C1} sighs at that, but [keeps|goes on] using it.',
+  '{C1} [sighs|frowns|shrugs] at that, but [comes back|asks again|stays].',
   '[Granted|To be fair|True], it is [not always|seldom|rarely] what one '
   '[wants|hopes|likes] to hear.',
   'You may say that this is [a lot of fuss|a small thing] about {thing}.',

@@ -155,6 +155,7 @@ class TraitVoice:
     self._clauses = tuple(dict.fromkeys((*asserted, *stated)))
     self._left: list[wording.Clause] = []
     self._said: set[wording.Clause] = set()
+    self._told: set[wording.Clause] = set()
     self._reasons: list[str] = []
     self._telling = wording.Telling(
       [content.statement, *content.reasons, *content.examples]
@@ -172,13 +173,16 @@ class TraitVoice:
       clause = wording.Clause(held)
     text = self._telling.beginning(clause.text, 3, self._rng)
     if text is None:
-      return None
+      # What was said may be said again, in another sentence.
+      return self._rng.pick(sorted(self._told)) if self._told else None
     # Said at length once; later it is enough to say how it begins.
     if clause in self._said:
       text = self._rng.pick(wording.cuts(text))
     self._said.add(clause)
     self._telling.say(text)
-    return dataclasses.replace(clause, text=text)
+    told = dataclasses.replace(clause, text=text)
+    self._told.add(told)
+    return told
 
   def _reason(self) -> str | None:
     if not self._reasons:

@@ -129,7 +129,7 @@ _AGENT = re.compile(
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, order=True)
 class Clause:
   """What is done, without who does it.
 

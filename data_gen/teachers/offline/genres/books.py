@@ -20,7 +20,8 @@ _ABSTRACT = (
 )
 _METHOD = (
   'Between {date} and the end of {month}, {n} {role}s kept a diary.',
-  'We sat with {A} at {org} and wrote down every exchange about {thing}.',
+  'We [sat with|met|followed] {A} at {org} and [wrote down|noted|kept] [every'
+  ' exchange|all that was said|each question] [about|on] {thing}.',
   '{B} and {C} [coded|read|sorted] the notes [separately|alone|twice] and '
   '[then compared|argued|met].',
   '[Each|Every] case [began|starts] [alike|so]: {trouble}.',
@@ -148,7 +149,8 @@ _STORY_OPEN = (
   '{B1} held {thing} up to the lamp.',
   '{B1} came in without knocking, {thing} under one arm.',
   'There was one light on in {org}, and {A1} sat under it.',
-  'It took {A1} {n} steps to cross the room and {hours} to sit down.',
+  'It took {A1} {n} steps [to cross the room|to the desk|to the door] and '
+  '{hours} [to sit down|to begin|to speak].',
 )
 _STORY_BEAT = (
   '{B1} said nothing for a while.',

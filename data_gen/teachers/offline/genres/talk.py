@@ -33,7 +33,8 @@ _FORUM_ASK = (
   'What do you make of it?',
   'How do you [handle|see] it at your end?',
   '~Would you [keep|go on] using it for {sub}?',
-  'Why does it work that way? [Serious question|I really want to know].',
+  'Why [does it work that way|is that|so]? [Serious question|I want to '
+  'know|No joke].',
 )
 _FORUM_END = (
   'Thanks all, [going|off] to {task} now.',
@@ -41,7 +42,8 @@ _FORUM_END = (
   'OK, that [answers|settles] it for me.',
   'Cheers. {B1} says hi.',
   '[Update|Edit]: it is done, {thing} included.',
-  'This thread is better than the manual, thank you.',
+  '[This thread is|You are] [better than the manual|a great help], [thank '
+  'you|cheers].',
 )
 _OWN_OPEN = (
   '[somebody|{A1}] asked how I deal with {sub}, so I will say it in my own '
@@ -118,8 +120,8 @@ _OWN_LEAD = (
   'The {outlet} sent {n} questions about {sub} to {M}; {EE} [wrote|collected]'
   ' them.',
   '{EE} put the questions, {M} answered in writing, on {date}.',
-  'Readers in {town} wanted to know how {M} deals with {sub}. Here are the '
-  'answers.',
+  '[Readers|People] in {town} [asked|wanted to know] how {M} [deals|copes] '
+  'with {sub}. Here [are the answers|it is].',
 )
 _ASK_FIRST = (
   'How did you [come to|begin to] {task} with {M}?',
