@@ -113,6 +113,24 @@ def test_remat_changes_neither_loss_nor_gradient(remat):
   )
 
 
+def test_remat_keeps_less_for_the_backward_pass():
+  shape = jax.ShapeDtypeStruct((4, 64), jnp.int32)
+
+  def temporary_bytes(remat):
+    config = dataclasses.replace(CONFIG, n_layers=8, d_ff=512, remat=remat)
+    model = models.Model(config)
+
+    def loss(params, tokens):
+      hidden, _ = model.hidden(params, tokens, tokens, tokens)
+      return jnp.sum(hidden**2)
+
+    compiled = jax.jit(jax.grad(loss)).lower(model.abstract_params(), shape)
+    return compiled.compile().memory_analysis().temp_size_in_bytes
+
+  full, minimal, none = map(temporary_bytes, ('full', 'minimal', 'none'))
+  assert full < minimal < none
+
+
 def test_bfloat16_compute_keeps_float32_parameters():
   config = dataclasses.replace(CONFIG, dtype='bfloat16')
   params, tokens = _params(config), _tokens(16)

@@ -37,6 +37,9 @@ def test_a_jump_counts_only_against_the_same_phase():
   for _ in range(20):
     assert watch.problem(1.0, 1.0) is None
   assert watch.problem(3.9, 1.0) is None
+  # The mean of the last twenty is 1.145 now.
+  assert watch.problem(4.15, 1.0) is not None
+  assert watch.problem(4.14, 1.0) is None
   assert 'jumped to 9.0000' in watch.problem(9.0, 1.0)
   watch.new_phase()
   assert watch.problem(9.0, 1.0) is None

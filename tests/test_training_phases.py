@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import processes
 import pytest
 import tiny_run
 
@@ -10,6 +11,7 @@ from msm_jax import schema
 from msm_jax import training
 from msm_jax.training import optimizer
 from msm_jax.training import phases
+from msm_jax.training import programs
 from msm_jax.training import step as step_lib
 from msm_jax.training.config import result_config
 
@@ -88,6 +90,24 @@ def test_a_budget_is_shown_in_updates_and_in_tokens():
   assert plans[0].phase.n_updates == 24, 'rounded up: 512 tokens an update'
   table = phases.table(plans)
   assert '24' in table and f'{24 * 512:,}' in table
+
+
+def test_the_next_phase_is_compiled_before_the_boundary(tmp_path, monkeypatch):
+  tiny_run.make_sources(tmp_path)
+  workdir = tmp_path / 'run'
+  steps: dict[int, int] = {}
+  request = programs.Programs.request
+
+  def noted(self, key):
+    # The log is line-buffered, and has the updates that are finished.
+    steps.setdefault(key.batch_size, processes.last_step(workdir))
+    request(self, key)
+
+  monkeypatch.setattr(programs.Programs, 'request', noted)
+  config = tiny_run.get_config(str(tmp_path))
+  training.train(training.load(config), workdir)
+  first, second = (p.batch_size for p in config.phases)
+  assert steps == {first: 0, second: 0}, 'while the first update is running'
 
 
 @pytest.mark.parametrize(
