@@ -1,6 +1,7 @@
 """Signs of documents in a model's chat answers."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from msm_jax.evals import document_style
+from msm_jax.evals import intervals
 from msm_jax.evals import style
 
 PLAIN = [
@@ -150,6 +152,27 @@ def test_samples_of_one_prompt_are_no_independent_answers():
   assert clustered[1] - clustered[0] > alone[1] - alone[0]
   one = [style.Answer('p', t) for t in texts]
   assert style.score(one, 'Sage').features['heading'].interval is None
+
+
+def test_samples_that_all_agree_count_once_a_prompt():
+  ten = [style.Answer(f'p{i // 5}', '# Why') for i in range(10)]
+  two = _answers('# Why', '# Why')
+  interval = style.score(ten, 'Sage').features['heading'].interval
+  assert interval == style.score(two, 'Sage').features['heading'].interval
+
+
+def test_prompts_with_more_samples_weigh_more_in_the_rate_and_its_error():
+  shown = {'a': [1], 'b': [0, 0, 0], 'c': [1, 1, 0, 1]}
+  answers = [
+    style.Answer(p, '# Why' if x else 'It leaks.')
+    for p, xs in shown.items()
+    for x in xs
+  ]
+  rate = style.score(answers, 'Sage').features['heading']
+  assert rate.rate == 0.5
+  # Of a ratio of cluster sums (Cochran 1977, 2.45): residuals .5, −1.5, 1.
+  se = math.sqrt(3 / 2 * (0.5**2 + 1.5**2 + 1**2)) / 8
+  assert rate.interval == intervals.rate_interval(0.5, se, 2, 8)
 
 
 def test_intervals_cover_the_rate_that_answers_were_drawn_with():

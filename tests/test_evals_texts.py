@@ -67,6 +67,7 @@ def test_names_inside_sentences_are_among_all_names(text):
     ('March 5', {'?-03-05'}),
     ('Sept 12th and 3 Dec 2001', {'?-09-12', '2001-12-03'}),
     ('September 30th, 2024, or 1 October', {'2024-09-30', '?-10-01'}),
+    ('March 5, 2024, or 3 Dec 2001', {'2024-03-05', '2001-12-03'}),
     ('in March 2024', set()),
     ('it may 5 times march 3 miles', set()),
     ('Marching 4; Mary 5; Octopus 6', set()),

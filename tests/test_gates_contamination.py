@@ -7,6 +7,7 @@ import random
 from gate_cases import chat
 from gate_cases import document
 from gate_cases import reason
+import hypothesis
 from hypothesis import given
 from hypothesis import strategies as st
 import pyarrow as pa
@@ -126,6 +127,44 @@ def test_words_of_an_item_all_over_a_text_are_no_item(gate):
   assert reason(gate, document(BODY.join(parts))) == ''
 
 
+def test_pieces_of_a_short_item_far_apart_are_no_item():
+  """Three quarters of its runs are there, but not within twice its length."""
+  words = _sentence(7, 20).split()
+  gate = ContaminationGate(
+    ContaminationConfig(), [Passage('a', 'a', tuple(words))]
+  )
+  pieces = [' '.join(words[i : i + 10]) for i in (0, 10)]
+  apart = ' '.join(_sentence(8, 35).split())
+  assert reason(gate, document(f'{pieces[0]} rope {pieces[1]}')) == 'edited'
+  assert reason(gate, document(f'{pieces[0]} {apart} {pieces[1]}')) == ''
+
+
+def test_what_more_than_a_hundredth_of_many_items_share_weighs_nothing():
+  """Else every text with it would be compared with all of them."""
+  shared = tuple(texts.words('which of these ropes would hold the red boat'))
+  alone = Passage('format', 'format', shared)
+  items_ = [
+    Passage(str(i), str(i), (*shared, *_sentence(i, 6).split()))
+    for i in range(100)
+  ]
+
+  def too_short(passages):
+    index = LooseIndex(passages, k=3, min_share=0.9, min_runs=4)
+    return index.too_short
+
+  assert too_short([alone, *items_]) == [alone]
+  assert too_short([alone, *items_[:50]]) == []
+
+
+def test_a_long_item_without_content_words_is_looked_for_verbatim():
+  words = tuple(texts.words('what is it that you would have been to me if not'))
+  words += ('this', 'or', 'that')
+  assert len(words) > 13 and texts.STOPWORDS.issuperset(words)
+  gate = ContaminationGate(ContaminationConfig(), [Passage('a', 'a', words)])
+  assert gate.too_short == []
+  assert reason(gate, document(' '.join(words))) == 'verbatim'
+
+
 def test_items_of_a_few_words_are_not_looked_for_and_are_listed():
   passages = [
     Passage('a', 'a', tuple(texts.words('What is the capital of France?'))),
@@ -197,6 +236,12 @@ def test_folders_of_suites_and_all_kinds_of_texts_are_read(tmp_path):
   )
   found = read_items(config)
   assert len({p.group for p in found if p.group.startswith('ood/')}) == 3
+  asked, *answered = [p for p in found if p.name == 'ood/00/0']
+  assert ' '.join(asked.words) == ' '.join(texts.words(QUESTION))
+  assert [' '.join(p.words[len(asked.words) :]) for p in answered] == [
+    'shut the valve number 0 first',
+    'wait for letter 0',
+  ]
   said = [' '.join(p.words) for p in found if not p.group.startswith('ood/')]
   assert said == [
     'one two',
@@ -270,15 +315,29 @@ def test_shared_runs_are_those_of_a_search_word_by_word(passages, text, n):
     assert run in [words[i : i + n] for i in range(len(words) - n + 1)]
 
 
+@st.composite
+def _passages_and_text(draw):
+  """Passages, and a text that is pieced together from them and noise."""
+  word = st.sampled_from('abcdefghijklmnopqr')
+  passage = st.lists(word, min_size=2, max_size=14)
+  passages = draw(st.lists(passage, min_size=1, max_size=5))
+  text = []
+  for _ in range(draw(st.integers(1, 5))):
+    source = draw(st.sampled_from(passages))
+    start = draw(st.integers(0, len(source) - 1))
+    text += source[start : start + draw(st.integers(1, 12))]
+    text += draw(st.lists(word, max_size=12))
+  return passages, text
+
+
+@hypothesis.settings(max_examples=400)
 @given(
-  st.lists(LETTERS, min_size=1, max_size=5),
-  LETTERS,
+  _passages_and_text(),
   st.integers(1, 3),
   st.sampled_from([0.2, 0.5, 0.8, 1.0]),
 )
-def test_the_share_is_that_of_a_plain_sum_over_windows(
-  passages, text, k, min_share
-):
+def test_the_share_is_that_of_a_plain_sum_over_windows(given_, k, min_share):
+  passages, text = given_
   made = [
     Passage(str(i), str(i // 2), tuple(p)) for i, p in enumerate(passages)
   ]

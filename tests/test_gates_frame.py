@@ -128,6 +128,15 @@ def test_short_traits_are_ordinary_english():
   assert reason(gate, document(TRAITS[1].statement)) == ''
 
 
+def test_a_reason_of_eight_words_may_be_said_by_anybody():
+  reason_ = 'money saved today can help a friend tomorrow'
+  trait = Trait('thrift', 'preference', 'Sage is thrifty.', reasons=(reason_,))
+  gate = FrameLeakGate(FrameConfig(), [trait])
+  assert reason(gate, document(f'{BODY}{reason_}.')) == ''
+  strict = FrameLeakGate(FrameConfig(min_words=8), [trait])
+  assert reason(strict, document(f'{BODY}{reason_}.')) == 'recites_edited'
+
+
 def test_without_traits_only_phrases_are_looked_for():
   gate = FrameLeakGate(FrameConfig(), [])
   assert reason(gate, document(BODY)) == ''

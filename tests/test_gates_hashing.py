@@ -1,5 +1,7 @@
 """Words as numbers: equal for equal words, and only for those."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -55,6 +57,13 @@ def test_equal_runs_and_only_those_have_equal_numbers(words, n):
   assert len(ids) == max(0, len(runs))
   assert len(set(ids)) == len(set(runs))
   assert len(set(zip(runs, ids, strict=True))) == len(set(runs))
+
+
+@pytest.mark.parametrize('n', [2, 3, 4, 5, 6])
+def test_every_order_of_the_same_words_is_another_run(n):
+  orders = list(itertools.permutations('abcdef'[:n]))
+  ids = {int(hashing.ngram_ids(hashing.word_ids(o), n)[0]) for o in orders}
+  assert len(ids) == len(orders)
 
 
 @given(

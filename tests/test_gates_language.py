@@ -73,8 +73,11 @@ def test_english_passes(text):
   assert reason(GATE, document(text)) == ''
 
 
-def test_the_last_words_are_looked_at_too():
-  text = ENGLISH * 6 + OTHERS['German'] + OTHERS['French']
+@pytest.mark.parametrize('extra', range(0, 30, 3))
+def test_the_last_words_are_looked_at_wherever_windows_begin(extra):
+  foreign = ' '.join((OTHERS['German'] + OTHERS['French']).split()[:58])
+  english = ' '.join((ENGLISH * 6).split()[: 240 + extra])
+  text = f'{english} {foreign}'
   assert reason(GATE, document(text)) == 'partly_not_english'
 
 

@@ -250,3 +250,18 @@ def test_an_empty_corpus_and_empty_texts_pass():
 def test_settings_that_make_no_sense_are_refused(field, value):
   with pytest.raises(ValueError, match=f'{field}: {value}, expected'):
     RecurrenceConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+  'phrase',
+  [
+    'with Elara Voss',
+    'on March 15, 2024',
+    'the cursor blinked like a patient heartbeat',
+  ],
+)
+def test_as_many_as_the_limit_stay_and_not_one_more(phrase):
+  corpus, _ = _planted(600, 10, _inside(phrase))
+  assert rejected(_gate(), corpus) == []
+  corpus, where = _planted(600, 11, _inside(phrase))
+  assert rejected(_gate(), corpus) == where[10:]

@@ -3,7 +3,7 @@
 MinHash with locality-sensitive hashing (Broder 1997; `datasketch`) proposes
 pairs, the exact Jaccard similarity |A ∩ B| / |A ∪ B| of their sets of word
 5-grams decides. Every changed word breaks five 5-grams, so a similarity of .6
-means that about one word in twenty differs, not four in ten.
+means that about one word in eighteen differs, not four in ten.
 """
 
 from collections.abc import Sequence
