@@ -45,7 +45,5 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         # A grammar that says nothing of the trait has few other things to say.
         'balance': {'vocabulary': 0.2},
       },
-      # A grammar has few phrases, and this is a small corpus.
-      'gates': {'recurrence': {'at_least': 40}},
     }
   )
