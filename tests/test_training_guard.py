@@ -67,6 +67,28 @@ def test_a_run_that_diverges_names_step_batch_and_last_good_checkpoint(
   assert len(logged) == steps[-1], 'the bad update is not in the log'
 
 
+def test_the_log_is_on_the_disk_before_a_checkpoint_is(
+  root, tmp_path, monkeypatch
+):
+  order = []
+
+  def noted(cls, method):
+    original = getattr(cls, method)
+
+    def call(self, *args):
+      order.append(method)
+      return original(self, *args)
+
+    monkeypatch.setattr(cls, method, call)
+
+  noted(metrics.MetricsWriter, 'flush')
+  noted(training.Checkpoints, 'save')
+  training.train(training.load(tiny_run.get_config(str(root))), tmp_path)
+  saves = [i for i, what in enumerate(order) if what == 'save']
+  assert len(saves) > 2
+  assert all(order[i - 1] == 'flush' for i in saves)
+
+
 def test_a_tokenizer_that_does_not_fit_the_model_is_refused(root, tmp_path):
   config = tiny_run.get_config(str(root))
   config.model.vocab_size = 100
