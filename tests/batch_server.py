@@ -91,6 +91,9 @@ class State:
     self.log.append({'fault': step, 'what': fault})
     if fault == 'cut':
       raise Cut
+    if fault == 'echo':
+      error = {'code': 400, 'message': f'bad key {KEY}', 'status': 'BAD'}
+      raise Failed(400, {}, json.dumps({'error': error}))
     if fault == 'retry info':
       raise Failed(429, {}, json.dumps({'error': RETRY_INFO}))
     status, headers = (fault, {}) if fault != 429 else (429, RETRY_AFTER)

@@ -205,6 +205,38 @@ def wait_for_jobs(server, n):
 
 
 @pytest.mark.parametrize('kind', KINDS)
+def test_the_id_of_a_job_is_on_disk_before_it_is_polled(kind, server, tmp_path):
+  kill_at('poll', kind, server, tmp_path)
+  (started,) = [e['job'] for e in server.log() if 'job' in e]
+  rows = sqlite3.connect(tmp_path / 's.sqlite').execute(
+    'SELECT id, state FROM batch_jobs'
+  )
+  assert rows.fetchall() == [(started, 'running')]
+
+
+def test_the_line_that_failed_is_known_after_a_kill(server, tmp_path):
+  server.control(faults={'jobs': ['failed line']})
+  kill_at('poll', 'openai_batch', server, tmp_path)
+
+  async def work(session):
+    asked = [request(f'question {k}', sample=k % 3) for k in range(6)]
+    done = await asyncio.gather(
+      *map(session.ask, asked), return_exceptions=True
+    )
+    return [
+      r.key
+      for r, d in zip(asked, done, strict=True)
+      if isinstance(d, TeacherFailedError)
+    ]
+
+  config = config_of('openai_batch', server.url)
+  failed = run(config, tmp_path / 's.sqlite', work)
+  # In an order that can be told from the table.
+  assert server.jobs()[0] == sorted(server.jobs()[0])
+  assert failed == [server.jobs()[0][1]]
+
+
+@pytest.mark.parametrize('kind', KINDS)
 def test_kills_at_every_step_of_every_job_change_nothing(
   kind, server, tmp_path
 ):
@@ -264,8 +296,14 @@ def test_what_a_job_leaves_unanswered_goes_into_another(
 ):
   server.control(faults={'jobs': [fate]})
   config = config_of(kind, server.url)
-  made = run(config, tmp_path / 's.sqlite', lambda s: talk(s, 6))
-  assert made == expected(6)
+
+  async def work(session):
+    made = await talk(session, 6)
+    # It is no failure of an attempt.
+    assert session.usage.retried == 0
+    return made
+
+  assert run(config, tmp_path / 's.sqlite', work) == expected(6)
   first, second, *_ = server.jobs()
   # OpenAI has results for what was done before.
   left = first[3:] if kind == 'openai_batch' else first
@@ -394,6 +432,19 @@ def test_the_key_is_in_no_error_and_no_store(
   assert wrong not in caplog.text
   for file in tmp_path.iterdir():
     assert wrong.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_key_that_the_server_quotes_is_left_out(kind, server, tmp_path):
+  server.control(faults={'http': {'upload': ['echo']}})
+  with pytest.raises(TeacherFailedError) as e:
+    run(
+      config_of(kind, server.url),
+      tmp_path / 's.sqlite',
+      lambda s: s.ask(request('a')),
+    )
+  assert batch_server.KEY not in str(e.value)
+  assert 'bad key [key]' in str(e.value)
 
 
 # -- the tables -------------------------------------------------------------
@@ -617,6 +668,42 @@ def test_a_job_that_cannot_be_followed_is_taken_up_when_asked_again(tmp_path):
 
   assert asyncio.run(work()).text == 'yes'
   assert script.calls.count('start') == 1
+
+
+def test_an_error_that_nobody_waited_for_is_told_once(tmp_path):
+  path, asked = tmp_path / 's.sqlite', request('a')
+  script = Script()
+
+  async def before():
+    jobs = BatchJobs(path, script.name)
+    await jobs.intend('j', [asked.key], 1.0)
+    error = TeacherError('busy', retryable=True, retry_after=3.0)
+    await jobs.ended('j', 'completed', {asked.key: error})
+    jobs.close()
+
+  asyncio.run(before())
+  (error,) = scripted(script, path, asked)
+  assert isinstance(error, TeacherError)
+  assert (str(error), error.retryable, error.retry_after) == ('busy', True, 3)
+  (answer,) = scripted(script, path, asked)
+  assert answer.text == 'yes'
+
+
+def test_results_of_other_requests_are_not_kept(tmp_path):
+  path, script = tmp_path / 's.sqlite', Script()
+  stranger = request('stranger')
+
+  class Confused(Script):
+    async def results(self, file):
+      answer = Answer('no', Finish.STOP, 1, 1)
+      found = await super().results(file)
+      return {**found, stranger.key: answer}
+
+  script = Confused()
+  (answer,) = scripted(script, path, request('a'))
+  assert answer.text == 'yes'
+  rows = sqlite3.connect(path).execute('SELECT key FROM batch_results')
+  assert rows.fetchall() == [(request('a').key,)]
 
 
 def test_a_request_that_nobody_waits_for_any_more_is_not_sent(tmp_path):

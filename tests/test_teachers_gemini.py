@@ -202,6 +202,12 @@ def test_the_key_is_in_no_error(server, monkeypatch):
     error = error.__cause__ or error.__context__
 
 
+def test_a_key_that_the_server_quotes_is_left_out(server):
+  error = fails(server, generate=['echo'])
+  assert batch_server.KEY not in f'{error} {error!r} {error.args}'
+  assert 'bad key [key]' in str(error)
+
+
 def test_other_keys_in_the_environment_are_not_sent(server, monkeypatch):
   monkeypatch.setenv('GOOGLE_API_KEY', 'another')
   monkeypatch.setenv('GOOGLE_GENAI_USE_VERTEXAI', 'true')
