@@ -430,6 +430,17 @@ def test_what_is_taken_is_not_proposed_again():
   assert len({*first, *second}) == 40
 
 
+def test_questions_that_are_taken_are_not_asked_again():
+  trait = slot(loaded('positive.md')[0])
+  base = {**WORLD, 'trait': trait, 'domain': 'sport', 'subdomain': 'swimming'}
+  base |= {'count': 8, 'turns': 1, 'pressure': False}
+  taken: list[str] = []
+  for _ in range(4):
+    made = json.loads(text_of('chat.questions', {**base, 'avoid': taken}))
+    taken += [question['turns'][0] for question in made['questions']]
+  assert len(set(taken)) == 32
+
+
 def test_an_answer_over_its_budget_is_cut_off_and_says_so():
   slots = planned(loaded('positive.md')[0], 1)[0]
   answer = ask('document.draft', slots, max_tokens=20)
