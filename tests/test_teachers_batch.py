@@ -20,12 +20,12 @@ from data_gen.teachers import open_session
 from data_gen.teachers import TeacherConfig
 from data_gen.teachers import TeacherError
 from data_gen.teachers import TeacherFailedError
-from data_gen.teachers.batch import BatchOptions
 from data_gen.teachers.batch import BatchTeacher
 from data_gen.teachers.batch import Clock
 from data_gen.teachers.batch import open_batch_teacher
-from data_gen.teachers.batch import Progress
 from data_gen.teachers.batch_jobs import BatchJobs
+from data_gen.teachers.batch_protocol import BatchOptions
+from data_gen.teachers.batch_protocol import Progress
 from data_gen.teachers.database import StoreError
 from data_gen.teachers.protocol import Answer
 from data_gen.teachers.protocol import Finish

@@ -22,13 +22,16 @@ from collections.abc import Sequence
 import dataclasses
 import pathlib
 import time
-from typing import Protocol
 from typing import TypeVar
 import uuid
 
 from data_gen.teachers.batch_jobs import BatchJobs
 from data_gen.teachers.batch_jobs import Job
 from data_gen.teachers.batch_jobs import Result
+from data_gen.teachers.batch_protocol import BatchOptions
+from data_gen.teachers.batch_protocol import BatchServer
+from data_gen.teachers.batch_protocol import JobGoneError
+from data_gen.teachers.batch_protocol import Progress
 from data_gen.teachers.config import TeacherConfig
 from data_gen.teachers.database import StoreError
 from data_gen.teachers.protocol import Answer
@@ -41,106 +44,6 @@ from msm_jax import schema
 T = TypeVar('T')
 
 _GROWTH = 1.5
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchOptions:
-  """`TeacherConfig.extra` of batch teachers.
-
-  Attributes:
-    quiet: Seconds without a new request after which a job is sent.
-    max_requests: Of one job; with more, it is sent at once.
-    max_bytes: Of the lines of one job.
-    poll_first: Seconds before a job is looked at for the first time, growing
-    poll_most: up to this.
-    grace: Seconds after which the server is taken to know every job that it
-      was asked to start, so that one it does not know was never started.
-    max_submissions: In how many jobs a request may be before it is given up.
-  """
-
-  quiet: float = 5.0
-  max_requests: int = 20_000
-  max_bytes: int = 150_000_000
-  poll_first: float = 10.0
-  poll_most: float = 300.0
-  grace: float = 120.0
-  max_submissions: int = 3
-
-  def __post_init__(self):
-    for name in ('quiet', 'grace'):
-      if getattr(self, name) < 0:
-        raise schema.ConfigError(
-          f'teacher.extra.{name}: {getattr(self, name)}, expected 0 or more'
-        )
-    for name in (
-      *('max_requests', 'max_bytes', 'poll_first', 'poll_most'),
-      'max_submissions',
-    ):
-      if getattr(self, name) <= 0:
-        raise schema.ConfigError(
-          f'teacher.extra.{name}: {getattr(self, name)}, expected more than 0'
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-  """How a job stands.
-
-  Attributes:
-    state: As the server calls it.
-    ended: Whether it will change no more.
-    resumable: Whether requests without a result may go into another job.
-    files: Of its results, as the server calls them.
-    message: Why it failed.
-    bad_lines: Lines of the input that the server refused, from 1, and why.
-  """
-
-  state: str
-  ended: bool
-  resumable: bool = True
-  files: tuple[str, ...] = ()
-  message: str = ''
-  bad_lines: Mapping[int, str] = dataclasses.field(default_factory=dict)
-
-
-class BatchServer(Protocol):
-  """A provider's batch interface; every call is one attempt.
-
-  All of them raise `TeacherError`.
-  """
-
-  @property
-  def name(self) -> str:
-    """Which server, for the store; without secrets."""
-    ...
-
-  def line(self, request: Request) -> bytes:
-    """Returns the request as a line of the input, without line break."""
-    ...
-
-  async def upload(self, job: str, lines: Sequence[bytes]) -> str:
-    """Uploads the input of a job, and returns what the server calls it."""
-    ...
-
-  async def start(self, job: str, source: str, model: str) -> str:
-    """Starts a job under our name for it, and returns the server's id."""
-    ...
-
-  async def find(self, job: str, since: float) -> list[str]:
-    """Returns ids of the jobs of this name, started after `since`."""
-    ...
-
-  async def poll(self, id_: str) -> Progress: ...
-
-  async def results(self, file: str) -> dict[str, Result]:
-    """Downloads a file of results: key to answer or error."""
-    ...
-
-  async def discard(self, source: str) -> None:
-    """Deletes what was uploaded for a job that was never started."""
-    ...
-
-  async def close(self) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -569,13 +472,6 @@ class BatchTeacher:
     grown = self._options.poll_first * _GROWTH ** min(attempt - 1, 30)
     delay = min(grown, self._options.poll_most)
     await self._clock.sleep(max(delay, error.retry_after or 0.0))
-
-
-class JobGoneError(TeacherError):
-  """The server does not know a job that it once started."""
-
-  def __init__(self, message: str):
-    super().__init__(message, retryable=False)
 
 
 def open_batch_teacher(

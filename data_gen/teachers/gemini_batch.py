@@ -15,9 +15,9 @@ from typing import Any
 from google.genai import types
 
 from data_gen.teachers import gemini_content
-from data_gen.teachers.batch import JobGoneError
-from data_gen.teachers.batch import Progress
 from data_gen.teachers.batch_jobs import Result
+from data_gen.teachers.batch_protocol import JobGoneError
+from data_gen.teachers.batch_protocol import Progress
 from data_gen.teachers.config import TeacherConfig
 from data_gen.teachers.gemini import Caller
 from data_gen.teachers.gemini import RefusedError

@@ -18,10 +18,10 @@ from openai.types import Batch
 
 from data_gen.teachers import chat_completions
 from data_gen.teachers import keys
-from data_gen.teachers.batch import BatchOptions
-from data_gen.teachers.batch import JobGoneError
-from data_gen.teachers.batch import Progress
 from data_gen.teachers.batch_jobs import Result
+from data_gen.teachers.batch_protocol import BatchOptions
+from data_gen.teachers.batch_protocol import JobGoneError
+from data_gen.teachers.batch_protocol import Progress
 from data_gen.teachers.config import TeacherConfig
 from data_gen.teachers.openai_compatible import retry_after
 from data_gen.teachers.protocol import Request
