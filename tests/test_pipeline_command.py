@@ -293,6 +293,10 @@ def test_the_store_may_be_elsewhere_and_must_be_for_a_bucket(tmp_path):
     (('--traits=nowhere.md',), 'nowhere.md'),
     (('--plan=nowhere.json',), 'nowhere.json'),
     (('--config=configs/data/offline.py:pages=3',), 'expected documents=N'),
+    (
+      ('--config=configs/data/offline.py:mirrored=thrift+hom',),
+      "expected one of ['thrift', 'home'] (did you mean 'home'?)",
+    ),
     (('extra',), 'unexpected arguments: extra'),
   ],
 )

@@ -7,18 +7,44 @@ The teacher is a grammar: it costs nothing, and what it writes is readable and
 varied, and understands nothing. Use it to see what the pipeline does with your
 traits document and config before a language model is paid for.
 
-Argument, after the colon: `documents=N`, about how many (default 96).
+Arguments, after the colon, separated by commas:
+  documents=N   about how many for two traits (default 96)
+  mirrored=A+B  the two traits, by name, of the mirrored corpora (default
+                thrift+home, the quickstart's); mirrored=none makes none
 """
 
 import ml_collections
 
 
+def parse(arg: str) -> dict[str, str]:
+  """Parses `key=value,…`.
+
+  Raises:
+    ValueError: For what is none of the arguments above.
+  """
+  values = {'documents': '96', 'mirrored': 'thrift+home'}
+  for part in filter(None, (arg or '').split(',')):
+    key, _, value = part.partition('=')
+    if key not in values or not value:
+      raise ValueError(
+        f'configs/data/offline.py:{arg}: {part!r}, expected documents=N or '
+        'mirrored=A+B'
+      )
+    values[key] = value
+  if not values['documents'].isdigit():
+    raise ValueError(
+      f'configs/data/offline.py:{arg}: documents={values["documents"]}, '
+      'expected a number'
+    )
+  return values
+
+
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  key, _, value = (arg or 'documents=96').partition('=')
-  if key != 'documents' or not value.isdigit():
-    raise ValueError(f'configs/data/offline.py:{arg}: expected documents=N')
+  values = parse(arg)
+  pairs = [] if values['mirrored'] == 'none' else [values['mirrored']]
+  mirrored = tuple(tuple(pair.split('+')) for pair in pairs)
   # Two traits and twelve genres make 24 documents of each domain.
-  wanted = max(1, round(int(value) / 24))
+  wanted = max(1, round(int(values['documents']) / 24))
   domains = min(4, wanted)
   return ml_collections.ConfigDict(
     {
@@ -39,7 +65,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       },
       'controls': {
         'neutral': True,
-        'mirrored': (('thrift', 'home'),),
+        'mirrored': mirrored,
         'as_chat': 'verbatim',
         'tolerance': 0.25,
         # A grammar that says nothing of the trait has few other things to say.
