@@ -294,8 +294,8 @@ def test_the_store_may_be_elsewhere_and_must_be_for_a_bucket(tmp_path):
     (('--plan=nowhere.json',), 'nowhere.json'),
     (('--config=configs/data/offline.py:pages=3',), 'expected documents=N'),
     (
-      ('--config=configs/data/offline.py:mirrored=thrift+hom',),
-      "expected one of ['thrift', 'home'] (did you mean 'home'?)",
+      ('--config=configs/data/offline.py:mirrored=no_flattery+ask_first',),
+      "['no_flattery', 'asks_first'] (did you mean 'asks_first'?)",
     ),
     (('extra',), 'unexpected arguments: extra'),
   ],
