@@ -36,25 +36,6 @@ from msm_jax.evals import rows as rows_lib
 from msm_jax.evals import scoring
 from msm_jax.evals import suites as suites_lib
 
-_ARMS = flags.DEFINE_multi_string(
-  'arm', None, 'NAME:WORKDIR@PHASE; repeat for each arm.', required=True
-)
-_SEED = flags.DEFINE_integer('seed', None, 'Written to rows.', required=True)
-_TOKENIZER = flags.DEFINE_string('tokenizer', None, 'Its folder', required=True)
-_SUITES = flags.DEFINE_string('suites', None, 'Folder of *.jsonl suites.')
-_DOCUMENTS = flags.DEFINE_multi_string(
-  'documents', [], 'SUITE:FILE of documents, for perplexity; may be repeated.'
-)
-_OUT = flags.DEFINE_string('out', None, 'Folder to publish.', required=True)
-_SAMPLES = flags.DEFINE_integer(
-  'samples', 4, 'Answers to decode for each arm and suite.', lower_bound=0
-)
-_ON_UNEQUAL = flags.DEFINE_enum(
-  'on_unequal_options',
-  'error',
-  ['error', 'drop'],
-  'What to do with items whose options differ in token length.',
-)
 _NEW_TOKENS = 24
 
 Suites = Mapping[str, forced_choice.PreparedSuite]
@@ -319,22 +300,47 @@ def evaluate(
   return Results(rows, answers)
 
 
+def define_flags() -> None:
+  """Defines the flags; not at import, since importers have their own."""
+  flags.DEFINE_multi_string(
+    'arm', None, 'NAME:WORKDIR@PHASE; repeat for each arm.', required=True
+  )
+  flags.DEFINE_integer('seed', None, 'Written to rows.', required=True)
+  flags.DEFINE_string('tokenizer', None, 'Its folder', required=True)
+  flags.DEFINE_string('suites', None, 'Folder of *.jsonl suites.')
+  flags.DEFINE_multi_string(
+    'documents', [], 'SUITE:FILE of documents, for perplexity; may be repeated.'
+  )
+  flags.DEFINE_string('out', None, 'Folder to publish.', required=True)
+  flags.DEFINE_integer(
+    'samples', 4, 'Answers to decode for each arm and suite.', lower_bound=0
+  )
+  flags.DEFINE_enum(
+    'on_unequal_options',
+    'error',
+    ['error', 'drop'],
+    'What to do with items whose options differ in token length.',
+  )
+
+
 def _evaluate_flags() -> Results:
   """Evaluates what the flags ask for."""
-  tokenizer = tokenizers.load_tokenizer(_TOKENIZER.value)
+  tokenizer = tokenizers.load_tokenizer(flags.FLAGS.tokenizer)
   suites: Suites = {}
-  if _SUITES.value is not None:
-    suites = read_suites(_SUITES.value, tokenizer, _ON_UNEQUAL.value)
-  documents = dict(read_documents(spec) for spec in _DOCUMENTS.value)
+  if flags.FLAGS.suites is not None:
+    suites = read_suites(
+      flags.FLAGS.suites, tokenizer, flags.FLAGS.on_unequal_options
+    )
+  documents = dict(read_documents(spec) for spec in flags.FLAGS.documents)
   if not suites and not documents:
     raise schema.ConfigError('--suites, --documents: nothing to evaluate')
   return evaluate(
-    parse_arms(_ARMS.value),
+    parse_arms(flags.FLAGS.arm),
     tokenizer=tokenizer,
     suites=suites,
     documents=documents,
-    seed=_SEED.value,
-    samples=_SAMPLES.value,
+    seed=flags.FLAGS.seed,
+    samples=flags.FLAGS.samples,
   )
 
 
@@ -342,7 +348,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   try:
-    with storage.publish(_OUT.value, kind='evaluation') as publication:
+    with storage.publish(flags.FLAGS.out, kind='evaluation') as publication:
       results = _evaluate_flags()
       rows_lib.write_rows(publication.dir / 'rows.parquet', results.rows)
       lines = io.StringIO()
@@ -350,8 +356,8 @@ def main(argv: list[str]) -> None:
         lines.write(json.dumps(answer, ensure_ascii=False) + '\n')
       storage.write_atomic(publication.dir / 'samples.jsonl', lines.getvalue())
       publication.info.update(
-        seed=_SEED.value,
-        arms=[arm.name for arm in parse_arms(_ARMS.value)],
+        seed=flags.FLAGS.seed,
+        arms=[arm.name for arm in parse_arms(flags.FLAGS.arm)],
         rows=len(results.rows),
       )
   except (ValueError, OSError, training.CheckpointError) as e:
@@ -360,5 +366,6 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
+  define_flags()
   log.configure()
   app.run(main)

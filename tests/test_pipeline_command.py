@@ -90,6 +90,19 @@ def test_the_offline_example_makes_a_whole_corpus_that_prepare_reads(tmp_path):
   assert storage.read_manifest(out).fingerprint == manifest.fingerprint
 
 
+def test_an_edited_plan_is_never_overwritten(tmp_path):
+  _offline(tmp_path)
+  pipeline_process.finish(tmp_path, '--stage=plan')
+  (path,) = tmp_path.glob('*.plan.json')
+  edited = path.read_text().replace('"idea": "', '"idea": "Slowly, ', 1)
+  path.write_text(edited)
+  said = _fails(tmp_path, '--stage=plan')
+  assert f'--plan={path}' in said
+  assert path.read_text() == edited
+  pipeline_process.finish(tmp_path, '--stage=probe', f'--plan={path}')
+  assert path.read_text() == edited
+
+
 def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path):
   with teacher_process.serving(tmp_path, texts='pipeline_texts') as server:
     pipeline_process.config_file(tmp_path, server.url)

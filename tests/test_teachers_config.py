@@ -72,6 +72,13 @@ def test_a_wrong_value_is_named_with_its_key(wrong, said):
   assert 'config.teacher' in str(e.value)
 
 
+@pytest.mark.parametrize('key', ['sk-proj-0123', 'AIzaSyD0123'])
+def test_a_key_in_the_place_of_its_variable_is_refused_and_not_quoted(key):
+  with pytest.raises(schema.ConfigError, match='api_key_env') as e:
+    structured(api_key_env=key)
+  assert key not in str(e.value)
+
+
 def test_an_unknown_setting_of_the_kind_is_named(tmp_path):
   config = teachers.TeacherConfig(
     **BASE, api_key_env=None, extra={'streem': True}

@@ -24,16 +24,6 @@ from msm_jax import storage
 
 KIND = 'corpus_jsonl'
 
-_CORPUS = flags.DEFINE_string(
-  'corpus', None, 'Published corpus, local or gs://….', required=True
-)
-_OUT = flags.DEFINE_string(
-  'out', None, 'Directory to publish, local or gs://….', required=True
-)
-_REJECTED = flags.DEFINE_bool(
-  'rejected', False, 'Also writes rejected.jsonl; do not train on it.'
-)
-
 
 def export_jsonl(
   corpus: reading.Path, out: reading.Path, *, rejected: bool = False
@@ -78,15 +68,31 @@ def to_json(row: Row, names: dict[str, str]) -> dict[str, Any]:
   return {key: value for key, value in raw.items() if key not in absent}
 
 
+def define_flags() -> None:
+  """Defines the flags; not at import, since importers have their own."""
+  flags.DEFINE_string(
+    'corpus', None, 'Published corpus, local or gs://….', required=True
+  )
+  flags.DEFINE_string(
+    'out', None, 'Directory to publish, local or gs://….', required=True
+  )
+  flags.DEFINE_bool(
+    'rejected', False, 'Also writes rejected.jsonl; do not train on it.'
+  )
+
+
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   try:
-    manifest = export_jsonl(_CORPUS.value, _OUT.value, rejected=_REJECTED.value)
+    manifest = export_jsonl(
+      flags.FLAGS.corpus, flags.FLAGS.out, rejected=flags.FLAGS.rejected
+    )
   except (ValueError, OSError) as e:
     sys.exit(f'export: {e}')
-  print(f'published {_OUT.value}: {", ".join(manifest.files)}')
+  print(f'published {flags.FLAGS.out}: {", ".join(manifest.files)}')
 
 
 if __name__ == '__main__':
+  define_flags()
   app.run(main)

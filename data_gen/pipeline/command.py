@@ -61,7 +61,9 @@ class Job:
 
     Raises:
       TraitsError: For a slot without a value.
+      ConfigError: For a trait that the config names and that does not exist.
     """
+    self.config.check_traits([t.name for t in self.traits])
     slots = {
       'model_name': self.config.model_name,
       'provider_name': self.config.provider_name,
@@ -168,7 +170,7 @@ async def _run(
     path = f'{str(job.out).rstrip("/")}.plan.json'
     if job.stage not in ('full', 'plan'):
       path = f'{target}.plan.json'
-    storage.write_atomic(path, plan_lib.to_json(plan))
+    _keep_plan(path, plan_lib.to_json(plan))
     log.logger.info(
       'the plan is in %s; edit it and run from it with --plan', path
     )
@@ -196,6 +198,21 @@ async def _run(
     said += ['', 'what the full corpus will take, going by this stage:', ahead]
   said += ['', f'published {target} ({manifest.fingerprint})']
   return '\n'.join(said), corpus.problems
+
+
+def _keep_plan(path: str, text: str) -> None:
+  """Writes the plan that was made, but never over one that was edited.
+
+  Raises:
+    ConfigError: If another plan is there.
+  """
+  if storage.exists(path) and storage.read_text(path) != text:
+    raise schema.ConfigError(
+      f'{path}: is not the plan that this config makes; it was edited, or made '
+      f'from other traits or sizes. Run from it with --plan={path}, or move it '
+      'away'
+    )
+  storage.write_atomic(path, text)
 
 
 def _used(sessions: Sequence[Session]) -> str:

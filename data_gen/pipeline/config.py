@@ -5,6 +5,7 @@ names the key of anything that cannot be run.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -127,6 +128,16 @@ class PipelineConfig:
         "controls: are matched to the documents of the variant 'explain', "
         f'which documents.variants = {list(self.documents.variants)} lacks'
       )
+
+  def check_traits(self, names: Sequence[str]) -> None:
+    """Checks what the config says of traits against those that there are.
+
+    Raises:
+      ConfigError: For a mirrored trait that does not exist.
+    """
+    for pair in self.controls.mirrored:
+      for name in pair:
+        schema.one_of(name, names, 'config.controls.mirrored')
 
   @property
   def judging_teacher(self) -> TeacherConfig:

@@ -36,7 +36,6 @@ from data_gen.pipeline.partners import Document
 from data_gen.pipeline.plan import Leaf
 from data_gen.pipeline.plan import Plan
 from data_gen.traits import Trait
-from msm_jax import schema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +84,7 @@ class Run:
     self._bars = bars or Bars()
     self._gates = GateKeeper(config, traits)
     self._rows: list[Row] = []
-    for pair in config.controls.mirrored:
-      for name in pair:
-        schema.one_of(name, list(self._traits), 'config.controls.mirrored')
+    config.check_traits(list(self._traits))
     # Read now what would otherwise fail after the documents are paid for.
     for kind in ('document', 'chat'):
       self._gates.gates_of('', kind)

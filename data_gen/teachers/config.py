@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pathlib
+import re
 from typing import Any
 import urllib.parse
 
@@ -30,6 +31,7 @@ _KEYS = {
   'gemini': 'GEMINI_API_KEY',
   'gemini_batch': 'GEMINI_API_KEY',
 }
+_VARIABLE = re.compile(r'[A-Z_][A-Z0-9_]*')
 _OF_KIND = 'the usual one'
 _MOST_CONNECTIONS = 1000
 
@@ -80,6 +82,12 @@ class TeacherConfig:
     schema.one_of(self.kind, KINDS, 'kind')
     if self.api_key_env == _OF_KIND:
       object.__setattr__(self, 'api_key_env', _KEYS.get(self.kind))
+    elif self.api_key_env and not _VARIABLE.fullmatch(self.api_key_env):
+      # Not quoted, since it may be the key itself.
+      raise schema.ConfigError(
+        'api_key_env: is no name of an environment variable in capitals, such '
+        "as 'OPENAI_API_KEY'; the key itself belongs into that variable"
+      )
     if not self.model:
       raise schema.ConfigError("model: '', expected the name of a model")
     _check_url(self.base_url)

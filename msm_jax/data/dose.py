@@ -20,17 +20,6 @@ from msm_jax.data import exposure
 from msm_jax.data import phases
 from msm_jax.data import provenance
 
-_CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
-_PHASE = flags.DEFINE_string('phase', None, 'Name of the phase.', required=True)
-_STEP = flags.DEFINE_integer(
-  'step', None, 'Update within the phase, from 0; default: the whole phase.'
-)
-_BY = flags.DEFINE_list(
-  'by',
-  ['trait_ids', 'genre'],
-  f'What to break down by, of {", ".join(provenance.COLUMNS)}.',
-)
-
 
 def describe(
   config: phases.DataConfig, phase: str, step: int | None, by: Sequence[str]
@@ -84,17 +73,34 @@ def _table(
   return '\n'.join(lines)
 
 
+def define_flags() -> None:
+  """Defines the flags; not at import, since importers have their own."""
+  config_flags.DEFINE_config_file('config', lock_config=True)
+  flags.DEFINE_string('phase', None, 'Name of the phase.', required=True)
+  flags.DEFINE_integer(
+    'step', None, 'Update within the phase, from 0; default: the whole phase.'
+  )
+  flags.DEFINE_list(
+    'by',
+    ['trait_ids', 'genre'],
+    f'What to break down by, of {", ".join(provenance.COLUMNS)}.',
+  )
+  flags.mark_flag_as_required('config')
+
+
 def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   try:
-    config = phases.load_config(_CONFIG.value)
-    tables = describe(config, _PHASE.value, _STEP.value, _BY.value)
+    config = phases.load_config(flags.FLAGS.config)
+    tables = describe(
+      config, flags.FLAGS.phase, flags.FLAGS.step, flags.FLAGS.by
+    )
     print('\n\n'.join(tables))
   except (ValueError, OSError) as e:
     sys.exit(f'dose: {e}')
 
 
 if __name__ == '__main__':
-  flags.mark_flag_as_required('config')
+  define_flags()
   app.run(main)
