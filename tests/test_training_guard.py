@@ -109,6 +109,9 @@ def test_unprepared_sources_are_refused_before_any_work(root, tmp_path):
 def test_a_run_can_start_from_the_end_of_another_runs_phase(root, tmp_path):
   config = tiny_run.get_config(str(root))
   whole = training.train(training.load(config), tmp_path / 'whole')
+  # Two of the latest, and the ends of both phases.
+  kept = training.Checkpoints(tmp_path / 'whole/checkpoints', read_only=True)
+  assert kept.steps() == [24, 42, 44]
 
   first = tiny_run.get_config(str(root))
   first.phases = first.phases[:1]
