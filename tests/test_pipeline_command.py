@@ -90,6 +90,29 @@ def test_the_offline_example_makes_a_whole_corpus_that_prepare_reads(tmp_path):
   assert storage.read_manifest(out).fingerprint == manifest.fingerprint
 
 
+def test_a_full_corpus_names_what_it_must_not_contain_or_says_why_not(
+  tmp_path,
+):
+  _offline(tmp_path, gates={})
+  said = _fails(tmp_path)
+  assert 'config.gates.contamination' in said
+  assert 'none_because' in said
+  assert not list(tmp_path.glob('corpus*')), 'refused before any work'
+  pipeline_process.finish(tmp_path, '--stage=probe')
+  suite = tmp_path / 'suite.txt'
+  suite.write_text(
+    'Which of the seven lamps on the pier was lit at noon today?'
+  )
+  _offline(tmp_path, gates={'contamination': {'texts': (str(suite),)}})
+  pipeline_process.finish(tmp_path)
+  rows = reading.read_rows(tmp_path / 'corpus')
+  assert all(
+    'contamination' in {v.gate for v in row.verdicts}
+    for row in rows
+    if row.accepted
+  )
+
+
 def test_an_edited_plan_is_never_overwritten(tmp_path):
   _offline(tmp_path)
   pipeline_process.finish(tmp_path, '--stage=plan')

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data_gen import teachers
 from data_gen.pipeline import calls
 from data_gen.pipeline import estimate
 from data_gen.pipeline import looks
@@ -59,6 +60,39 @@ def test_two_runs_give_the_same_corpus_and_the_second_asks_nothing(tmp_path):
   assert made == again
   assert first.asked
   assert not second.asked
+
+
+def test_what_an_outage_took_away_is_named_and_made_by_the_next_run(tmp_path):
+  calm, unlucky = tmp_path / 'calm', tmp_path / 'unlucky'
+  calm.mkdir()
+  unlucky.mkdir()
+  expected = run(calm)
+
+  def first_draft(error):
+    """Fails whenever the first draft of all is asked for."""
+    keys = []
+
+    def say(request):
+      if request.task == 'document.draft':
+        keys.append(request.key)
+        if request.key == keys[0]:
+          return error
+      return None
+
+    return say
+
+  down = first_draft(teachers.TeacherError('503: away', retryable=True))
+  made = run(unlucky, Scripted(down))
+  assert any('depends on luck' in p for p in made.problems)
+  assert made.rows != expected.rows
+  assert not run(unlucky, stage='probe').problems, 'an early look is no corpus'
+  assert run(unlucky) == expected
+
+  refused = first_draft(teachers.TeacherError('400: no', retryable=False))
+  other = tmp_path / 'other'
+  other.mkdir()
+  made = run(other, Scripted(refused))
+  assert not any('luck' in p for p in made.problems)
 
 
 def test_neither_order_of_arrival_nor_window_changes_anything(tmp_path):

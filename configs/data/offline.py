@@ -63,6 +63,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         'accepted': 24,
         'variants': ('answer', 'think', 'reasons_stripped'),
       },
+      'gates': {
+        'contamination': {'none_because': 'no model is trained on an example'}
+      },
       'controls': {
         'neutral': True,
         'mirrored': mirrored,

@@ -76,6 +76,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'documents': {'tag': '<DOCTAG>'},
       'chats': {'accepted': 1000, 'variants': ('answer', 'reasons_stripped')},
       'controls': {'neutral': True},
+      # A full corpus wants to know what the model will be evaluated on:
       # 'gates': {'contamination': {'suites': ('my_suites/',)}},
     }
   )

@@ -24,6 +24,8 @@ class ContaminationConfig:
     suites: Suites of `msm_jax.evals`: files, or folders of `*.jsonl`; local or
       `gs://`.
     texts: Texts of any kind; see `items.read_texts`.
+    none_because: Why there are neither suites nor texts. Without them and
+      without this, a full corpus is refused before the first request.
     run: Words in a row that a text may not share with an item. GPT-3 used 13
       (Brown et al. 2020, appendix C), Llama 2 used 10 tokens (Touvron et al.
       2023, appendix A.6).
@@ -38,6 +40,7 @@ class ContaminationConfig:
 
   suites: tuple[str, ...] = ()
   texts: tuple[str, ...] = ()
+  none_because: str = ''
   run: int = 13
   share: float = 0.5
   long_words: int = 30

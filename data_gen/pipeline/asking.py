@@ -107,6 +107,8 @@ class Asker:
     self._retries = retries
     self._max_failed = max_failed
     self._failed = 0
+    # Of those that failed for good, how many might have been answered later.
+    self.unlucky = 0
     self.tallies: dict[str, Tally] = {}
 
   async def ask(
@@ -187,6 +189,7 @@ class Asker:
     tally.calls += 1
     tally.failures[Failure.FAILED] += 1
     self._failed += 1
+    self.unlucky += error.error.retryable
     if self._failed > self._max_failed:
       raise TeacherGaveUpError(
         f'{self._failed} requests failed for good (config.max_failed = '

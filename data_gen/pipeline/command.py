@@ -136,6 +136,8 @@ async def run(job: Job) -> tuple[str, list[str]]:
     What to print, and why the corpus must not pass for finished.
   """
   config, given, filled = job.config, job.read_plan(), job.filled
+  if job.stage == 'full':
+    config.check_contamination()
   pathlib.Path(job.store).parent.mkdir(parents=True, exist_ok=True)
   sessions = [open_session(config.teacher, job.store)]
   try:

@@ -139,6 +139,20 @@ class PipelineConfig:
       for name in pair:
         schema.one_of(name, names, 'config.controls.mirrored')
 
+  def check_contamination(self) -> None:
+    """Checks that a full corpus is compared with what it will be tested on.
+
+    Raises:
+      ConfigError: If it is not, and the config does not say why.
+    """
+    config = self.gates.contamination
+    if not (config.suites or config.texts or config.none_because):
+      raise schema.ConfigError(
+        'config.gates.contamination: suites and texts are empty, so nothing '
+        'would keep evaluation items out of the corpus; name what the model '
+        'will be evaluated on, or say in none_because why there is nothing'
+      )
+
   @property
   def judging_teacher(self) -> TeacherConfig:
     return self.judge or self.teacher

@@ -142,6 +142,11 @@ class Run:
     problems = [f'chats: {m}' for m in missing]
     if config.controls.balance.on_failure == 'refuse':
       problems += matching.problems(balance)
+    if unlucky := self._asker.unlucky:
+      problems.append(
+        f'{unlucky} requests got no answer in all their attempts, though later '
+        'ones may: what is missing depends on luck; run the same command again'
+      )
     if leaves and not any(row.accepted for row in self._rows):
       problems.append('not a single row was accepted')
     asked = self.asked()
