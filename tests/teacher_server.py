@@ -215,6 +215,8 @@ class Server:
       text, reason = ' '.join(text.split()[:5]), 'content_filter'
     elif len(text.split(' ')) > limit:
       text, reason = ' '.join(text.split(' ')[:limit]), 'length'
+    if text and self._flags.echo_key:
+      text += f' My key is {self._flags.key}'
     if text:
       message['content'] = text
     prompt = sum(len(content.split()) for _, content in messages)

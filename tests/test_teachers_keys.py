@@ -126,6 +126,21 @@ def test_a_server_that_repeats_the_key_does_not_spread_it(
   assert fault in str(failed)
 
 
+def test_a_key_in_an_answer_is_not_kept(tmp_path):
+  async def main(url):
+    async with teachers.open_session(config(url), tmp_path / 'db') as session:
+      return await session.ask(REQUEST)
+
+  with teacher_process.serving(tmp_path, key=KEY, echo_key=True) as server:
+    answer = asyncio.run(main(server.url))
+  assert answer.text.endswith('My key is [key]')
+  for path in tmp_path.glob('db*'):
+    assert KEY.encode() not in path.read_bytes()
+  content = f'{{"a": "{KEY} \xe9"}}'.encode() + b'\xff'
+  expected = '{"a": "[key] \xe9"}'.encode() + b'\xff'
+  assert keys.redact_bytes(content, KEY) == expected
+
+
 @pytest.mark.parametrize('stream', [False, True], ids=['whole', 'stream'])
 @pytest.mark.parametrize(
   'raised',

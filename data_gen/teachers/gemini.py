@@ -50,12 +50,12 @@ class Caller:
     Raises:
       ConfigError: For a key that is missing.
     """
-    self._key = keys.read_key(config.api_key_env)
+    self.key = keys.read_key(config.api_key_env)
     self._key_name = config.api_key_env
     self.url = config.base_url or GEMINI_URL
     self.client = genai.Client(
       # Given in any case: the client would look for keys by itself.
-      api_key=self._key or _NO_KEY,
+      api_key=self.key or _NO_KEY,
       vertexai=False,
       http_options=types.HttpOptions(
         base_url=self.url,
@@ -97,7 +97,7 @@ class Caller:
         retryable=True,
         maybe_charged=name not in _NEVER_SENT,
       )
-    error.args = (keys.redact(str(error), self._key),)
+    error.args = (keys.redact(str(error), self.key),)
     raise error
 
   def _refused(self, error: errors.APIError) -> TeacherError:
@@ -191,9 +191,10 @@ class GeminiTeacher:
         that it was raised from.
     """
     body = gemini_content.body(request)
-    return gemini_content.answer(
+    answer = gemini_content.answer(
       await self._caller.call(self._generate(request.model, body))
     )
+    return keys.redact_answer(answer, self._caller.key)
 
   async def _generate(self, model: str, body: dict[str, Any]) -> Any:
     config = types.GenerateContentConfig.model_validate(

@@ -15,6 +15,7 @@ from typing import Any
 from google.genai import types
 
 from data_gen.teachers import gemini_content
+from data_gen.teachers import keys
 from data_gen.teachers.batch_jobs import Result
 from data_gen.teachers.batch_protocol import JobGoneError
 from data_gen.teachers.batch_protocol import Progress
@@ -122,7 +123,7 @@ class GeminiBatches:
 
   async def results(self, file: str) -> dict[str, Result]:
     content = await self._caller.call(self._files.download(file=file))
-    return _results(content or b'', file)
+    return _results(keys.redact_bytes(content or b'', self._caller.key), file)
 
   async def discard(self, source: str) -> None:
     await self._caller.call(self._files.delete(name=source))

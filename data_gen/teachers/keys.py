@@ -1,8 +1,10 @@
 """API keys: read from the environment, and kept out of everything else."""
 
+import dataclasses
 import os
 import urllib.parse
 
+from data_gen.teachers.protocol import Answer
 from msm_jax import schema
 
 
@@ -42,3 +44,18 @@ def redact(text: str, key: str | None) -> str:
   for written in (key, urllib.parse.quote(key, safe='')):
     text = text.replace(written, '[key]')
   return text
+
+
+def redact_answer(answer: Answer, key: str | None) -> Answer:
+  """Returns the answer without the key, should its server repeat it there."""
+  return dataclasses.replace(
+    answer,
+    text=redact(answer.text, key),
+    reasoning=redact(answer.reasoning, key),
+  )
+
+
+def redact_bytes(content: bytes, key: str | None) -> bytes:
+  """Returns the content of a file of answers without the key."""
+  text = content.decode('utf-8', 'surrogateescape')
+  return redact(text, key).encode('utf-8', 'surrogateescape')

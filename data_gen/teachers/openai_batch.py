@@ -157,7 +157,7 @@ class OpenAIBatches:
 
   async def results(self, file: str) -> dict[str, Result]:
     content = await self._call(self._client.files.content(file))
-    return _results(content.content, file)
+    return _results(keys.redact_bytes(content.content, self._key), file)
 
   async def discard(self, source: str) -> None:
     await self._call(self._client.files.delete(source))

@@ -101,7 +101,7 @@ class OpenAICompatibleTeacher:
     """
     try:
       completion = await self._ask(request)
-      return chat_completions.answer(completion)
+      return keys.redact_answer(chat_completions.answer(completion), self._key)
     except TeacherError as e:
       error = e
     except openai.OpenAIError as e:
