@@ -15,6 +15,7 @@ import teacher_process
 
 from data_gen.corpus import reading
 from data_gen.pipeline import plan as plan_lib
+from data_gen.teachers import database
 from msm_jax import data
 from msm_jax import storage
 
@@ -111,6 +112,16 @@ def test_a_full_corpus_names_what_it_must_not_contain_or_says_why_not(
     for row in rows
     if row.accepted
   )
+
+
+def test_two_runs_from_one_store_would_pay_twice_and_are_refused(tmp_path):
+  _offline(tmp_path)
+  store = tmp_path / 'corpus.answers.sqlite'
+  with database.alone(store, 'lock', 'is this test'):
+    said = _fails(tmp_path)
+    assert f'{store}: another process runs from this store' in said
+    assert not (tmp_path / 'corpus').exists()
+  pipeline_process.finish(tmp_path)
 
 
 def test_an_edited_plan_is_never_overwritten(tmp_path):

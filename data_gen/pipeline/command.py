@@ -15,6 +15,7 @@ from data_gen.pipeline.bars import Bars
 from data_gen.pipeline.config import PipelineConfig
 from data_gen.pipeline.run import Run
 from data_gen.teachers import BudgetExceededError
+from data_gen.teachers import database
 from data_gen.teachers import open_session
 from data_gen.teachers import Session
 from data_gen.teachers import StoreError
@@ -144,7 +145,9 @@ async def run(job: Job) -> tuple[str, list[str]]:
     if config.judge is not None:
       # A store of its own, so that each budget counts its own teacher.
       sessions.append(open_session(config.judge, f'{job.store}.judge'))
-    return await _run(job, filled, given, sessions)
+    # Two runs at once would not see each other's spending.
+    with database.alone(job.store, 'lock', 'runs from this store'):
+      return await _run(job, filled, given, sessions)
   finally:
     for session in sessions:
       await session.close()

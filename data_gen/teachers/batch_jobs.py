@@ -10,10 +10,9 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import dataclasses
-import fcntl
 import json
-import os
 import pathlib
 import sqlite3
 from typing import TypeVar
@@ -98,7 +97,12 @@ class BatchJobs:
     self._server = server
     self._connection = database.connect(path)
     try:
-      self._lock_file = self._locked()
+      self._lock = contextlib.ExitStack()
+      self._lock.enter_context(
+        database.alone(
+          path, 'batch.lock', 'follows the batch jobs of this store'
+        )
+      )
       with database.errors_name(self._path):
         for table in _TABLES:
           self._connection.execute(table)
@@ -112,22 +116,9 @@ class BatchJobs:
       raise
     self._one_at_a_time = asyncio.Lock()
 
-  def _locked(self) -> int:
-    """Takes the lock of the jobs; the kernel gives it back after a kill."""
-    file = os.open(f'{self._path}.batch.lock', os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      os.close(file)
-      raise database.StoreError(
-        f'{self._path}: another process follows the batch jobs of this store; '
-        'wait for it, or give this run a store of its own'
-      ) from None
-    return file
-
   def close(self) -> None:
     self._connection.close()
-    os.close(self._lock_file)
+    self._lock.close()
 
   async def _do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
     """Runs an operation in a transaction, in a thread, on the disk after it."""

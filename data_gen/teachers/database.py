@@ -6,6 +6,8 @@ and `CREATE TABLE IF NOT EXISTS`.
 
 from collections.abc import Iterator
 import contextlib
+import fcntl
+import os
 import pathlib
 import sqlite3
 import time
@@ -182,3 +184,29 @@ def _use_wal(connection: sqlite3.Connection) -> None:
       if code != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
         raise
     time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def alone(path: str | pathlib.Path, suffix: str, what: str) -> Iterator[None]:
+  """Holds the lock `<path>.<suffix>`; the kernel gives it back after a kill.
+
+  Args:
+    path: Of the store.
+    suffix: What the lock is for.
+    what: What another process that holds it does, for the error.
+
+  Raises:
+    StoreError: If another process holds it.
+  """
+  file = os.open(f'{path}.{suffix}', os.O_RDWR | os.O_CREAT, 0o644)
+  try:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise StoreError(
+        f'{path}: another process {what}; wait for it, or give this run a '
+        'store of its own'
+      ) from None
+    yield
+  finally:
+    os.close(file)
