@@ -31,11 +31,11 @@ def command(config: str, workdir: pathlib.Path) -> list[str]:
   ]
 
 
-def start(config: str, workdir: pathlib.Path) -> subprocess.Popen:
+def start(config: str, workdir: pathlib.Path, *flags: str) -> subprocess.Popen:
   """Starts a run; its output goes to `<workdir>.log`."""
   with open(f'{workdir}.log', 'ab') as log:
     return subprocess.Popen(
-      command(config, workdir),
+      [*command(config, workdir), *flags],
       cwd=ROOT,
       env=environment(),
       stdout=log,

@@ -121,15 +121,19 @@ def test_resume_after_sigkill_is_bitwise_identical(root, uninterrupted):
 
 def test_sigterm_saves_exits_with_75_and_resumes_exactly(root, uninterrupted):
   workdir = root / 'terminated'
-  process = processes.start(_config(root), workdir)
+  process = processes.start(
+    _config(root), workdir, '--config.checkpoint.every=1000'
+  )
   processes.wait_until(
     process, lambda: processes.last_step(workdir) >= 10, workdir
   )
   process.send_signal(signal.SIGTERM)
   assert process.wait() == 75
   saved = [int(n) for n in os.listdir(workdir / 'checkpoints') if n.isdigit()]
+  # At the signal, since no interval has passed; and at the phase's end, should
+  # the machine have been that slow to send it.
   assert max(saved) == processes.last_step(workdir)
-  assert max(saved) % 6, 'saved at the signal, not only at an interval'
+  assert set(saved) <= {BOUNDARY, processes.last_step(workdir)}
   result = processes.finish(_config(root), workdir)
   _assert_same(result, workdir, uninterrupted)
 
