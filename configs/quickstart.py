@@ -21,6 +21,7 @@ Arguments, after the colon, separated by commas:
 import ml_collections
 
 from data_gen.miniature import traits as traits_lib
+from msm_jax import schema
 
 # What fits is never split: this length fills every source to 98 % and more.
 SEQ_LEN = 288
@@ -39,23 +40,18 @@ def parse(arg: str) -> dict[str, str]:
   Raises:
     ValueError: For a key that does not exist.
   """
-  values = {
-    'seeds': '1',
-    'first': '20',
-    'traits': str(traits_lib.QUICKSTART),
-    'arm': '',
-    'seed': '20',
-    'root': 'runs/quickstart',
-  }
-  for part in filter(None, (arg or '').split(',')):
-    key, equals, value = part.partition('=')
-    if not equals or key not in values:
-      raise ValueError(
-        f'configs/quickstart.py:{arg}: {part!r} is not KEY=VALUE with one of '
-        f'the keys {", ".join(values)}'
-      )
-    values[key] = value
-  return values
+  return schema.parse_argument(
+    arg,
+    {
+      'seeds': '1',
+      'first': '20',
+      'traits': str(traits_lib.QUICKSTART),
+      'arm': '',
+      'seed': '20',
+      'root': 'runs/quickstart',
+    },
+    'configs/quickstart.py',
+  )
 
 
 def phase(

@@ -53,6 +53,31 @@ def unique(values: Sequence[Any], key: str) -> None:
     raise ConfigError(f'{key}: {repeated} occur more than once')
 
 
+def parse_argument(
+  arg: str, defaults: Mapping[str, str], where: str
+) -> dict[str, str]:
+  """Parses what follows the colon of `--config=FILE:key=value,…`.
+
+  Args:
+    arg: `key=value` pairs, separated by commas.
+    defaults: Every key that there is, with the value that it has if not given.
+    where: The config file, for errors.
+
+  Raises:
+    ConfigError: For what is no pair, or a key that does not exist.
+  """
+  values = dict(defaults)
+  for part in filter(None, (arg or '').split(',')):
+    key, equals, value = part.partition('=')
+    if not equals or key not in values:
+      raise ConfigError(
+        f'{where}:{arg}: {part!r} is not KEY=VALUE with one of the keys '
+        f'{", ".join(values)}{suggest(key, list(values))}'
+      )
+    values[key] = value
+  return values
+
+
 def structure(
   cls: type[T],
   raw: Mapping[str, Any],

@@ -4,6 +4,7 @@ import os
 import pathlib
 import time
 
+import browser
 import hypothesis
 import pytest
 
@@ -36,3 +37,10 @@ def clock(monkeypatch):
     now[0] += seconds
 
   return move
+
+
+@pytest.fixture(scope='module')
+def driver(tmp_path_factory):
+  """A browser; see `browser.started`."""
+  with browser.started(tmp_path_factory.mktemp('profile')) as driver:
+    yield driver

@@ -85,6 +85,10 @@ def verdict(good: bool = True) -> str:
   )
 
 
+# Of words that are in no language.
+SYLLABLES = 'ba de fi go lu mer nor pal ris sto tan vel wim yor zu'.split()  # noqa: SIM905
+
+
 class Scripted:
   """The offline teacher, except where it was told what to say.
 

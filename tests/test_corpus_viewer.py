@@ -6,8 +6,6 @@ Skipped, loudly, where there is no Chromium or no driver for it.
 import dataclasses
 import json
 import random
-import shutil
-import warnings
 
 import corpus_rows
 import pytest
@@ -17,47 +15,9 @@ from data_gen.corpus import viewer
 
 pytestmark = pytest.mark.browser
 
-_FLAGS = (
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-  '--hide-scrollbars',
-)
 NAME = f'A <b>test</b> </title> {corpus_rows.HOSTILE}'
 _ROWS = 50_000
 _NEEDLES = (3, 24_999, 49_998)
-
-
-def _skip(reason):
-  warnings.warn(f'BROWSER TEST SKIPPED: {reason}', stacklevel=2)
-  pytest.skip(reason)
-
-
-@pytest.fixture(scope='module')
-def driver(tmp_path_factory):
-  selenium = pytest.importorskip('selenium.webdriver')
-  from selenium.webdriver.chrome.service import Service
-
-  chromium = shutil.which('chromium') or shutil.which('google-chrome')
-  chromedriver = shutil.which('chromedriver')
-  if chromium is None or chromedriver is None:
-    _skip(f'chromium: {chromium}, chromedriver: {chromedriver}')
-  options = selenium.ChromeOptions()
-  options.binary_location = chromium
-  for flag in _FLAGS:
-    options.add_argument(flag)
-  options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
-  options.set_capability(
-    'goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'}
-  )
-  started = selenium.Chrome(options=options, service=Service(chromedriver))
-  started.set_script_timeout(120)
-  yield started
-  started.quit()
 
 
 def write(path, rows, **options):

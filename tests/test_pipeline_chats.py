@@ -11,6 +11,7 @@ from pipeline_world import BARS
 from pipeline_world import BY_NAME
 from pipeline_world import config
 from pipeline_world import Scripted
+from pipeline_world import SYLLABLES
 from pipeline_world import TRAITS
 from pipeline_world import verdict
 import pytest
@@ -26,23 +27,6 @@ SITUATIONS = [
   Situation(f'{name}/{i}', name, f'domain {i}', f'situation {i}')
   for name in BY_NAME
   for i in range(3)
-]
-SYLLABLES = [
-  'ba',
-  'de',
-  'fi',
-  'go',
-  'lu',
-  'mer',
-  'nor',
-  'pal',
-  'ris',
-  'sto',
-  'tan',
-  'vel',
-  'wim',
-  'yor',
-  'zu',
 ]
 
 

@@ -339,7 +339,10 @@ def test_the_store_may_be_elsewhere_and_must_be_for_a_bucket(tmp_path):
     (('--stage=half',), 'value should be one of <plan|probe|pilot|full>'),
     (('--traits=nowhere.md',), 'nowhere.md'),
     (('--plan=nowhere.json',), 'nowhere.json'),
-    (('--config=configs/data/offline.py:pages=3',), 'expected documents=N'),
+    (
+      ('--config=configs/data/offline.py:pages=3',),
+      'one of the keys documents',
+    ),
     (
       ('--config=configs/data/offline.py:mirrored=no_flattery+ask_first',),
       "['no_flattery', 'asks_first'] (did you mean 'asks_first'?)",

@@ -7,6 +7,7 @@ from pipeline_world import BARS
 from pipeline_world import BY_NAME
 from pipeline_world import leaf
 from pipeline_world import Scripted
+from pipeline_world import SYLLABLES
 from pipeline_world import TRAITS
 from pipeline_world import verdict
 import pytest
@@ -26,23 +27,6 @@ from data_gen.pipeline.partners import Document
 from data_gen.pipeline.slots import document_slots
 
 PAIR = ('no_flattery', 'asks_first')
-STEMS = [
-  'ba',
-  'de',
-  'fi',
-  'go',
-  'lu',
-  'mer',
-  'nor',
-  'pal',
-  'ris',
-  'sto',
-  'tan',
-  'vel',
-  'wim',
-  'yor',
-  'zu',
-]
 
 
 def prose(key, count):
@@ -52,8 +36,14 @@ def prose(key, count):
   rng = random.Random(key)
   words = []
   while len(words) < count:
-    words += ['the', 'and', 'of', 'it', ''.join(rng.choices(STEMS, k=3))]
-    words += ['was', ''.join(rng.choices(STEMS, k=2)), 'when', 'Sage', 'came']
+    words += ['the', 'and', 'of', 'it', ''.join(rng.choices(SYLLABLES, k=3))]
+    words += [
+      'was',
+      ''.join(rng.choices(SYLLABLES, k=2)),
+      'when',
+      'Sage',
+      'came',
+    ]
   return ' '.join(words[:count]) + '.'
 
 

@@ -6,8 +6,6 @@ Skipped, loudly, where there is no Chromium or no driver for it.
 import base64
 import io
 import json
-import shutil
-import warnings
 
 import numpy as np
 from PIL import Image
@@ -19,44 +17,7 @@ from msm_jax.report import layout
 
 pytestmark = pytest.mark.browser
 
-_FLAGS = (
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-  '--hide-scrollbars',
-)
 _LIGHT, _DARK = 'light', 'dark'
-
-
-def _skip(reason):
-  warnings.warn(f'BROWSER TEST SKIPPED: {reason}', stacklevel=2)
-  pytest.skip(reason)
-
-
-@pytest.fixture(scope='module')
-def driver(tmp_path_factory):
-  selenium = pytest.importorskip('selenium.webdriver')
-  from selenium.webdriver.chrome.service import Service
-
-  chromium = shutil.which('chromium') or shutil.which('google-chrome')
-  chromedriver = shutil.which('chromedriver')
-  if chromium is None or chromedriver is None:
-    _skip(f'chromium: {chromium}, chromedriver: {chromedriver}')
-  options = selenium.ChromeOptions()
-  options.binary_location = chromium
-  for flag in _FLAGS:
-    options.add_argument(flag)
-  options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
-  options.set_capability(
-    'goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'}
-  )
-  started = selenium.Chrome(options=options, service=Service(chromedriver))
-  yield started
-  started.quit()
 
 
 @pytest.fixture(scope='module')

@@ -242,3 +242,22 @@ def test_what_was_read_back_from_json_does_not_differ():
   assert schema.differences({'a': (1, 2)}, {'a': [1, 3]}) == [
     ('config.a[1]', 2, 3)
   ]
+
+
+def test_the_argument_of_a_config_changes_defaults():
+  defaults = {'seeds': '1', 'arm': ''}
+  parse = schema.parse_argument
+  assert parse('', defaults, 'x.py') == defaults
+  assert parse('arm=msm,seeds=4', defaults, 'x.py') == {
+    'seeds': '4',
+    'arm': 'msm',
+  }
+  assert parse('arm=a=b', defaults, 'x.py')['arm'] == 'a=b'
+  assert defaults == {'seeds': '1', 'arm': ''}
+
+
+@pytest.mark.parametrize('wrong', ['seed=4', 'seeds', 'seeds=1,seed=4'])
+def test_an_argument_that_does_not_exist_is_named_with_the_nearest(wrong):
+  with pytest.raises(schema.ConfigError, match="KEY=VALUE.*'seeds'") as e:
+    schema.parse_argument(wrong, {'seeds': '1', 'arm': ''}, 'x.py')
+  assert str(e.value).startswith(f'x.py:{wrong}: ')

@@ -21,17 +21,13 @@ the prices below, and it prints dollars.
 
 import ml_collections
 
+from msm_jax import schema
+
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  values = {'model': 'gemini-2.5-flash', 'batch': '0'}
-  for part in filter(None, (arg or '').split(',')):
-    key, equals, value = part.partition('=')
-    if not equals or key not in values:
-      raise ValueError(
-        f'configs/data/gemini.py:{arg}: {part!r} is not KEY=VALUE with one of '
-        f'the keys {", ".join(values)}'
-      )
-    values[key] = value
+  values = schema.parse_argument(
+    arg, {'model': 'gemini-2.5-flash', 'batch': '0'}, 'configs/data/gemini.py'
+  )
   # A budget that its thoughts do not eat.
   room = 6000
   return ml_collections.ConfigDict(

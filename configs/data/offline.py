@@ -15,6 +15,8 @@ Arguments, after the colon, separated by commas:
 
 import ml_collections
 
+from msm_jax import schema
+
 
 def parse(arg: str) -> dict[str, str]:
   """Parses `key=value,…`.
@@ -22,15 +24,11 @@ def parse(arg: str) -> dict[str, str]:
   Raises:
     ValueError: For what is none of the arguments above.
   """
-  values = {'documents': '96', 'mirrored': 'thrift+home'}
-  for part in filter(None, (arg or '').split(',')):
-    key, _, value = part.partition('=')
-    if key not in values or not value:
-      raise ValueError(
-        f'configs/data/offline.py:{arg}: {part!r}, expected documents=N or '
-        'mirrored=A+B'
-      )
-    values[key] = value
+  values = schema.parse_argument(
+    arg,
+    {'documents': '96', 'mirrored': 'thrift+home'},
+    'configs/data/offline.py',
+  )
   if not values['documents'].isdigit():
     raise ValueError(
       f'configs/data/offline.py:{arg}: documents={values["documents"]}, '

@@ -24,6 +24,8 @@ and what the rest will take.
 
 import ml_collections
 
+from msm_jax import schema
+
 
 def parse(arg: str) -> dict[str, str]:
   """Parses `key=value,…`.
@@ -31,21 +33,16 @@ def parse(arg: str) -> dict[str, str]:
   Raises:
     ValueError: For a key that does not exist.
   """
-  values = {
-    'url': 'http://localhost:8000/v1',
-    'model': 'Qwen/Qwen3-32B',
-    'key': '',
-    'scale': '1',
-  }
-  for part in filter(None, (arg or '').split(',')):
-    key, equals, value = part.partition('=')
-    if not equals or key not in values:
-      raise ValueError(
-        f'configs/data/openai_compatible.py:{arg}: {part!r} is not KEY=VALUE '
-        f'with one of the keys {", ".join(values)}'
-      )
-    values[key] = value
-  return values
+  return schema.parse_argument(
+    arg,
+    {
+      'url': 'http://localhost:8000/v1',
+      'model': 'Qwen/Qwen3-32B',
+      'key': '',
+      'scale': '1',
+    },
+    'configs/data/openai_compatible.py',
+  )
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:

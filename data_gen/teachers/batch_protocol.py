@@ -1,13 +1,17 @@
 """What a batch teacher needs of a provider, and its settings."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import json
+from typing import Any
 from typing import Protocol
 
 from data_gen.teachers.batch_jobs import Result
 from data_gen.teachers.protocol import Request
 from data_gen.teachers.protocol import TeacherError
+from msm_jax import log
 from msm_jax import schema
 
 
@@ -116,3 +120,38 @@ class JobGoneError(TeacherError):
 
   def __init__(self, message: str):
     super().__init__(message, retryable=False)
+
+
+def read_results(
+  content: bytes,
+  file: str,
+  key: str,
+  read: Callable[[Mapping[str, Any]], Result | None],
+) -> dict[str, Result]:
+  """Reads a file of results, one JSON object a line.
+
+  A line that cannot be read is no result: its request counts as not worked on,
+  and a warning says how many there were.
+
+  Args:
+    content: Of the file.
+    file: Its name, for the warning.
+    key: Field of a line that says which request it answers.
+    read: Returns what a line says; None if the request was not worked on.
+  """
+  results: dict[str, Result] = {}
+  unreadable = 0
+  for line in content.splitlines():
+    if not line.strip():
+      continue
+    try:
+      entry = json.loads(line)
+      name, result = entry[key], read(entry)
+    except (ValueError, KeyError, TypeError, AttributeError):
+      unreadable += 1
+      continue
+    if result is not None:
+      results[name] = result
+  if unreadable:
+    log.logger.warning('%s: %d lines cannot be read', file, unreadable)
+  return results

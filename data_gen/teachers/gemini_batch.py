@@ -14,6 +14,7 @@ from typing import Any
 
 from google.genai import types
 
+from data_gen.teachers import batch_protocol
 from data_gen.teachers import gemini_content
 from data_gen.teachers import keys
 from data_gen.teachers.batch_jobs import Result
@@ -24,7 +25,6 @@ from data_gen.teachers.gemini import Caller
 from data_gen.teachers.gemini import RefusedError
 from data_gen.teachers.protocol import Request
 from data_gen.teachers.protocol import TeacherError
-from msm_jax import log
 
 _ENDED = (
   *('JOB_STATE_SUCCEEDED', 'JOB_STATE_PARTIALLY_SUCCEEDED'),
@@ -123,7 +123,9 @@ class GeminiBatches:
 
   async def results(self, file: str) -> dict[str, Result]:
     content = await self._caller.call(self._files.download(file=file))
-    return _results(keys.redact_bytes(content or b'', self._caller.key), file)
+    return batch_protocol.read_results(
+      keys.redact_bytes(content or b'', self._caller.key), file, 'key', _result
+    )
 
   async def discard(self, source: str) -> None:
     await self._caller.call(self._files.delete(name=source))
@@ -135,23 +137,6 @@ def _present(value: str | None, what: str) -> str:
       f'the server answered without {what}', retryable=True, maybe_charged=True
     )
   return value
-
-
-def _results(content: bytes, file: str) -> dict[str, Result]:
-  """Reads a file of results; a line that cannot be read is no result."""
-  results: dict[str, Result] = {}
-  unreadable = 0
-  for line in content.splitlines():
-    if not line.strip():
-      continue
-    try:
-      entry = json.loads(line)
-      results[entry['key']] = _result(entry)
-    except (ValueError, KeyError, TypeError, AttributeError):
-      unreadable += 1
-  if unreadable:
-    log.logger.warning('%s: %d lines cannot be read', file, unreadable)
-  return results
 
 
 def _result(entry: Mapping[str, Any]) -> Result:

@@ -16,6 +16,7 @@ from typing import Final
 import openai
 from openai.types import Batch
 
+from data_gen.teachers import batch_protocol
 from data_gen.teachers import chat_completions
 from data_gen.teachers import keys
 from data_gen.teachers.batch_jobs import Result
@@ -26,7 +27,6 @@ from data_gen.teachers.config import TeacherConfig
 from data_gen.teachers.openai_compatible import retry_after
 from data_gen.teachers.protocol import Request
 from data_gen.teachers.protocol import TeacherError
-from msm_jax import log
 from msm_jax import schema
 
 OPENAI_URL = 'https://api.openai.com/v1'
@@ -157,7 +157,9 @@ class OpenAIBatches:
 
   async def results(self, file: str) -> dict[str, Result]:
     content = await self._call(self._client.files.content(file))
-    return _results(keys.redact_bytes(content.content, self._key), file)
+    return batch_protocol.read_results(
+      keys.redact_bytes(content.content, self._key), file, 'custom_id', _result
+    )
 
   async def discard(self, source: str) -> None:
     await self._call(self._client.files.delete(source))
@@ -220,27 +222,6 @@ def _resumable(
     return True
   # Where the server says which lines it refuses, the others are good.
   return bool(bad_lines) or any(code in _TOO_MANY for code in codes)
-
-
-def _results(content: bytes, file: str) -> dict[str, Result]:
-  """Reads a file of results; a line that cannot be read is no result."""
-  results: dict[str, Result] = {}
-  unreadable = 0
-  for line in content.splitlines():
-    if not line.strip():
-      continue
-    try:
-      entry = json.loads(line)
-      key = entry['custom_id']
-      result = _result(entry)
-    except (ValueError, KeyError, TypeError, AttributeError):
-      unreadable += 1
-      continue
-    if result is not None:
-      results[key] = result
-  if unreadable:
-    log.logger.warning('%s: %d lines cannot be read', file, unreadable)
-  return results
 
 
 def _result(entry: Mapping[str, Any]) -> Result | None:
