@@ -258,6 +258,6 @@ def test_the_argument_of_a_config_changes_defaults():
 
 @pytest.mark.parametrize('wrong', ['seed=4', 'seeds', 'seeds=1,seed=4'])
 def test_an_argument_that_does_not_exist_is_named_with_the_nearest(wrong):
-  with pytest.raises(schema.ConfigError, match="KEY=VALUE.*'seeds'") as e:
+  with pytest.raises(schema.ConfigError, match=r"KEY=VALUE.*'seeds'") as e:
     schema.parse_argument(wrong, {'seeds': '1', 'arm': ''}, 'x.py')
   assert str(e.value).startswith(f'x.py:{wrong}: ')
