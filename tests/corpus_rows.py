@@ -1,6 +1,7 @@
 """Rows of a small corpus, of every kind, with texts that try to break out."""
 
 from collections.abc import Sequence
+import dataclasses
 import random
 
 from data_gen import traits as traits_lib
@@ -78,6 +79,10 @@ def rejected(i: int, rng: random.Random, n_words: int = 30) -> Row:
   )
   gate = 'length' if i % 3 == 0 else 'text'
   changed = {'accepted': False, 'rejected_because': f'{gate}: {reason}'}
+  cut = dataclasses.replace(
+    step('document.draft', f'e{i:x}'), failure='truncated'
+  )
+  changed['lineage'] = (cut, *row.lineage)
   return Row(**{**vars(row), 'verdicts': verdicts, **changed})
 
 

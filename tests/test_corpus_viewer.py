@@ -306,6 +306,7 @@ def test_a_row_is_shown_whole_with_its_provenance(driver, page, rows):
     'found: here',
     'document.draft',
     'document.rewrite',
+    'truncated',
     'teacher-1',
     row.lineage[0].sampling,
     row.lineage[0].key[:12],

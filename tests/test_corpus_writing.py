@@ -195,6 +195,25 @@ def test_a_call_that_led_to_many_rows_is_paid_once(out):
   assert spent['by_model']['teacher-1']['calls'] == len(steps)
 
 
+def test_answers_of_no_use_are_paid_for_too(out):
+  row = corpus_rows.document(0, random.Random(0))
+  cut = dataclasses.replace(
+    corpus_rows.step('document.draft', 'cut', 0.25), failure='truncated'
+  )
+  row = change(row, lineage=(cut, *row.lineage))
+  spent = publish(out, [row]).info['spent']
+  assert spent['of_no_use'] == {
+    'calls': 1,
+    'prompt_tokens': 300,
+    'completion_tokens': 500,
+    'cost_usd': 0.25,
+    'calls_without_price': 0,
+  }
+  assert spent['calls'] == spent['for_accepted']['calls'] == 3
+  (read,) = reading.read_source(out, row.source)
+  assert read.lineage == row.lineage
+
+
 def test_an_unknown_price_is_not_a_price_of_nothing(out):
   row = corpus_rows.document(0, random.Random(0))
   free = change(row, lineage=(corpus_rows.step('document.draft', 'a', None),))

@@ -45,7 +45,9 @@ def test_each_useless_answer_has_its_class_and_is_drawn_again(
   assert outcome.value == GOOD
   assert outcome.failures == (failure, failure)
   assert [r.sample for r in teacher.asked] == [0, 1, 2]
-  assert outcome.step.sample == 2
+  assert [(s.sample, s.failure) for s in outcome.steps] == [
+    (0, failure), (1, failure), (2, ''),
+  ]  # fmt: skip
   tally = asker.tallies['document.draft']
   assert (tally.calls, tally.usable, tally.given_up) == (3, 1, 0)
   assert tally.failures == {failure: 2}
@@ -63,6 +65,7 @@ def test_what_is_useless_every_time_is_given_up_within_the_bound(tmp_path):
   outcome, asker = _ask(tmp_path, teacher, retries=3)
   assert outcome.value is None
   assert outcome.failures == (Failure.EMPTY,) * 4
+  assert [s.failure for s in outcome.steps] == [Failure.EMPTY] * 4
   assert len(teacher.asked) == 4
   assert asker.tallies['document.draft'].given_up == 1
 
@@ -78,7 +81,7 @@ def test_draws_of_the_same_question_never_share_a_sample(tmp_path):
 
 def test_the_step_says_what_was_asked_and_what_it_cost(tmp_path):
   outcome, asker = _ask(tmp_path, Scripted(lambda r: GOOD))
-  step = outcome.step
+  (step,) = outcome.steps
   assert (step.task, step.model) == ('document.draft', 'drafter')
   assert '"max_tokens":50' in step.sampling.replace(' ', '')
   assert step.prompt_tokens == 100

@@ -346,7 +346,8 @@ def test_an_answer_that_forgot_to_think_is_drawn_again(tmp_path):
     for s in r.lineage
     if s.task == 'chat.answer'
   ]
-  assert {s.sample for s in steps} == {1}
+  assert {(s.sample, s.failure) for s in steps} == {(0, 'unreadable'), (1, '')}
+  assert [s.sample for s in steps] == [0, 1] * (len(steps) // 2)
 
 
 def test_a_conversation_that_stops_is_kept_with_what_was_said(tmp_path):

@@ -310,9 +310,15 @@ def test_retold_content_is_a_conversation_of_the_same_length(tmp_path):
   ]
   for row in rows:
     assert [role for role, _ in row.messages] == ['user', 'assistant']
-    assert [s.task for s in row.lineage] == ['chat.retell', 'document.judge']
+    *retold, judged = row.lineage
+    assert {s.task for s in retold} == {'chat.retell'}
+    assert judged.task == 'document.judge'
+    assert [s.failure for s in retold] == ['unreadable'] * (len(retold) - 1) + [
+      ''
+    ]
   # In the order of acceptance: the one that was drawn again is the last.
-  assert [r.lineage[0].sample for r in rows] == [0, 0, 0, 2, 0, 4]
+  samples = [[s.sample for s in r.lineage[:-1]] for r in rows]
+  assert samples == [[0], [0], [0], [0, 1, 2], [0], [4]]
 
 
 @pytest.mark.parametrize(

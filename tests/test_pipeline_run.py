@@ -131,6 +131,52 @@ def test_a_run_that_stops_anywhere_goes_on_where_it_was(tmp_path):
   assert len(set(bought)) == len(bought)
 
 
+def test_what_rows_and_planning_cost_is_what_the_store_was_charged(tmp_path):
+  def say(request):
+    luck = int(request.key[:4], 16) % 100
+    if request.task.endswith('.judge'):
+      # Many that cannot be read, a few that say no.
+      return 'Fine.' if luck < 30 else verdict(luck < 85)
+    if luck < 8:
+      return teachers.Answer('cut', teachers.Finish.LENGTH, 70, 30)
+    if luck < 14:
+      return teachers.Answer('', teachers.Finish.EMPTY, 60, 40, 40)
+    if luck < 20:
+      return teachers.Answer('no', teachers.Finish.REFUSAL, 50, 5)
+    return None
+
+  made = run(tmp_path, Scripted(say), retries=1, documents__rounds=2)
+  steps = {s.key: s for row in made.rows for s in row.lineage}
+  assert {s.failure for s in steps.values()} == {
+    *('', 'truncated', 'empty', 'refused', 'unreadable'),
+  }
+  because = {row.rejected_because for row in made.rows}
+  assert any(b.startswith('given up: document.') for b in because)
+  assert any(b.startswith('judge: unjudged_') for b in because)
+  # One call plans many documents, or thinks of many questions.
+  others = {
+    task: tally
+    for task, tally in made.info['asked'].items()
+    if task.startswith('plan.') or task == 'chat.questions'
+  }
+  store = teachers.Store(tmp_path / 'answers.sqlite')
+  stored, spent = len(store), store.spent(teachers.Prices(1.0, 4.0))
+  store.close()
+  assert len(steps) + sum(t['calls'] for t in others.values()) == stored
+  assert spent.tokens.total == sum(
+    s.prompt_tokens + s.completion_tokens for s in steps.values()
+  ) + sum(t['prompt_tokens'] + t['completion_tokens'] for t in others.values())
+  assert spent.usd == pytest.approx(
+    sum(s.cost_usd for s in steps.values())
+    + sum(t['cost_usd'] for t in others.values())
+  )
+  for task, tally in made.info['asked'].items():
+    if task not in others:
+      mine = [s for s in steps.values() if s.task == task]
+      assert len(mine) == tally['calls'], task
+      assert sum(not s.failure for s in mine) == tally['usable'], task
+
+
 def test_every_row_has_an_id_of_its_own_and_a_fate(tmp_path):
   def say(request):
     # What is drawn again is accepted later, and stands in its place.

@@ -124,6 +124,7 @@ def _step(step: Step) -> list[Any]:
     step.model,
     step.sampling,
     step.sample,
+    step.failure,
     step.prompt_tokens,
     step.completion_tokens,
     step.cost_usd,

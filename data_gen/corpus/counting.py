@@ -115,6 +115,7 @@ def _spent(rows: Sequence[Row]) -> Json:
   return {
     **_sum(every.values()),
     'for_accepted': _sum(accepted.values()),
+    'of_no_use': _sum(s for s in every.values() if s.failure),
     'by_task': {
       task: {**_sum(steps), 'sampling': _samplings(steps)}
       for task, steps in sorted(by_task.items())

@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-  """A call that led to a row, in order: draft, critique, rewrite, judge.
+  """An answer that was paid for on the way to a row.
 
   Attributes:
     task: What was asked, e.g. `'document.rewrite'`.
@@ -18,6 +18,8 @@ class Step:
     completion_tokens: Reasoning included.
     cost_usd: At the prices of the config; None where they are unknown.
     text_sha256: Of the answer, so that revisions can be followed.
+    failure: Why the answer could not be used, e.g. `'truncated'`; then the same
+      was asked again. Empty if it was used.
   """
 
   task: str
@@ -30,6 +32,7 @@ class Step:
   completion_tokens: int
   cost_usd: float | None
   text_sha256: str
+  failure: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Row:
       `'answer'`, `'think'`, `'reasons_stripped'`.
     pair_id: Rows of mirrored or matched corpora with the same id differ in the
       manipulated variable only.
-    lineage: The calls that led to it.
+    lineage: The calls that led to it, in order: draft, critique, rewrite,
+      judge; those whose answers could not be used are among them.
     verdicts: Of every gate.
     accepted: Whether it passed all of them and was needed.
     rejected_because: `gate: reason` of the first failure; empty if accepted.

@@ -310,7 +310,7 @@ async function openRow(row) {
         cell(reason), cell(why), cell(score),
       ])),
     make('h3', {}, 'Calls that led to it'),
-    table(['task', 'model', 'sampling', 'sample', 'prompt tokens',
+    table(['task', 'model', 'sampling', 'sample', 'no use', 'prompt tokens',
       'completion tokens', 'cost, USD', 'request', 'prompt', 'answer'],
       steps.map(step => step.map(value => cell(value)))));
   for (const button of document.querySelectorAll('#results button'))

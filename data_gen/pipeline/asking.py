@@ -53,21 +53,23 @@ class Outcome(Generic[T]):
   Attributes:
     value: What was read from the answer; None if it was given up.
     text: The last answer.
-    step: The call that gave the value; the last one, if it was given up.
+    steps: All answers that were paid for, in order; the last one gave the
+      value, unless it was given up.
     failures: What was wrong with the answers before.
   """
 
   value: T | None
   text: str = ''
-  step: Step | None = None
+  steps: tuple[Step, ...] = ()
   failures: tuple[Failure, ...] = ()
 
 
 @dataclasses.dataclass
 class Tally:
-  """What was asked for one task, in answers that were used or given up.
+  """What was asked for one task, in answers that were paid for.
 
-  A function of the answers: whether they came from the store is not in it.
+  Each counts once, however often it was asked for. A function of the answers:
+  whether they came from the store is not in it.
   """
 
   calls: int = 0
@@ -110,6 +112,7 @@ class Asker:
     # Of those that failed for good, how many might have been answered later.
     self.unlucky = 0
     self.tallies: dict[str, Tally] = {}
+    self._counted: set[str] = set()
 
   async def ask(
     self,
@@ -142,7 +145,8 @@ class Asker:
       slots=slots,
     )
     failures: list[Failure] = []
-    last: Outcome[T] = Outcome(None)
+    steps: list[Step] = []
+    text = ''
     for sample in range(first, first + 1 + self._retries):
       request = dataclasses.replace(request, sample=sample)
       answer = await self._answer(request)
@@ -150,13 +154,14 @@ class Asker:
         failures.append(Failure.FAILED)
         break
       value, failure = _read(answer, parse)
-      last = Outcome(value, answer.text, self._step(request, answer))
+      steps.append(self._step(request, answer, failure))
+      text = answer.text
       self._count(request, answer, failure)
       if failure is None:
-        return dataclasses.replace(last, failures=tuple(failures))
+        return Outcome(value, text, tuple(steps), tuple(failures))
       failures.append(failure)
     self._tally(task).given_up += 1
-    return dataclasses.replace(last, value=None, failures=tuple(failures))
+    return Outcome(None, text, tuple(steps), tuple(failures))
 
   def cost(self, task: str) -> float | None:
     """Returns US dollars of a task's answers, or None without prices.
@@ -204,6 +209,10 @@ class Asker:
   def _count(
     self, request: Request, answer: Answer, failure: Failure | None
   ) -> None:
+    # The same text may be judged twice, but its verdict is paid for once.
+    if request.key in self._counted:
+      return
+    self._counted.add(request.key)
     tally = self._tally(request.task)
     tally.calls += 1
     tally.prompt_tokens += answer.prompt_tokens
@@ -214,7 +223,9 @@ class Asker:
     else:
       tally.failures[failure] += 1
 
-  def _step(self, request: Request, answer: Answer) -> Step:
+  def _step(
+    self, request: Request, answer: Answer, failure: Failure | None
+  ) -> Step:
     messages = [[m.role, m.content] for m in request.messages]
     sampling = {
       **dataclasses.asdict(request.sampling),
@@ -231,6 +242,7 @@ class Asker:
       completion_tokens=answer.completion_tokens,
       cost_usd=self._session(request).cost(answer),
       text_sha256=_sha256(answer.text),
+      failure='' if failure is None else failure.value,
     )
 
 

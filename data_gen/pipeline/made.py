@@ -62,8 +62,8 @@ class Group:
 
 
 def steps(*outcomes: Outcome[Any] | None) -> tuple[Step, ...]:
-  """Returns the calls behind outcomes, in order."""
-  return tuple(o.step for o in outcomes if o is not None and o.step is not None)
+  """Returns the answers behind outcomes, in order."""
+  return tuple(step for o in outcomes if o is not None for step in o.steps)
 
 
 def why(task: str, outcome: Outcome[Any]) -> str:
