@@ -31,27 +31,30 @@ def _attention(x_TD, p, c, positions):
   T = len(x_TD)
   out_TD = np.zeros_like(x_TD)
   group = c.n_heads // c.n_kv_heads
+  theta = c.pattern[0].rope.theta
   for h in range(c.n_heads):
     k = h // group
     q_TC = [
-      _rotate(x @ p['q_DHC'][:, h], t, c.rope_theta)
+      _rotate(x @ p['q']['kernel'][:, h], t, theta)
       for x, t in zip(x_TD, positions, strict=True)
     ]
     k_TC = [
-      _rotate(x @ p['k_DKC'][:, k], t, c.rope_theta)
+      _rotate(x @ p['k']['kernel'][:, k], t, theta)
       for x, t in zip(x_TD, positions, strict=True)
     ]
-    v_TC = x_TD @ p['v_DKC'][:, k]
+    v_TC = x_TD @ p['v']['kernel'][:, k]
     for t in range(T):
       scores = np.array([q_TC[t] @ k_TC[s] for s in range(t + 1)])
       weights = _softmax(scores / np.sqrt(c.head_dim))
-      out_TD[t] += (weights @ v_TC[: t + 1]) @ p['out_HCD'][h]
+      out_TD[t] += (weights @ v_TC[: t + 1]) @ p['out']['kernel'][h]
   return out_TD
 
 
 def _mlp(x, p):
-  gate = x @ p['gate_DF']
-  return (gate / (1 + np.exp(-gate)) * (x @ p['up_DF'])) @ p['down_FD']
+  gate = x @ p['gate']['kernel']
+  return (gate / (1 + np.exp(-gate)) * (x @ p['up']['kernel'])) @ p['down'][
+    'kernel'
+  ]
 
 
 def logits(params, config, tokens) -> np.ndarray:

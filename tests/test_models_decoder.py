@@ -166,7 +166,7 @@ def test_initialisation_depends_on_the_key_only():
   c = models.Model(CONFIG).init(jax.random.key(4))
   jax.tree.map(np.testing.assert_array_equal, a, b)
   assert not np.array_equal(a['embedding_VD'], c['embedding_VD'])
-  layers = a['layers']['mlp']['up_DF']
+  layers = a['layers']['mlp']['up']['kernel']
   assert not np.array_equal(layers[0], layers[1]), 'layers share their draws'
 
 
@@ -241,12 +241,22 @@ def _attention_inputs(T, seed=0):
 
 
 @pytest.mark.parametrize('name', sorted(set(models.KERNELS) - {'reference'}))
+@pytest.mark.parametrize(
+  'scores',
+  [
+    models.Scores(0.4),
+    models.Scores(0.4, window=20),
+    models.Scores(0.4, window=70, softcap=0.5),
+  ],
+)
 @pytest.mark.parametrize('T', [1, 64, 65, 150])
-def test_every_kernel_equals_the_reference_in_value_and_gradient(name, T):
+def test_every_kernel_equals_the_reference_in_value_and_gradient(
+  name, T, scores
+):
   q, k, v, segments = _attention_inputs(T)
 
   def loss(kernel, q, k, v):
-    out = models.KERNELS[kernel](q, k, v, segments)
+    out = models.KERNELS[kernel](q, k, v, segments, scores)
     weights = jnp.cos(jnp.arange(out.size)).reshape(out.shape)
     return jnp.sum(out * weights * (segments > 0)[..., None, None]), out
 

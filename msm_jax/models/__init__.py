@@ -3,7 +3,10 @@
 from msm_jax.models.attention import blocked_attention
 from msm_jax.models.attention import KERNELS
 from msm_jax.models.attention import reference_attention
+from msm_jax.models.attention import Scores
 from msm_jax.models.config import DecoderConfig
+from msm_jax.models.config import LayerConfig
+from msm_jax.models.config import RopeConfig
 from msm_jax.models.decoder import Decoder
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
@@ -18,8 +21,11 @@ __all__ = [
   'REMAT_POLICIES',
   'Decoder',
   'DecoderConfig',
+  'LayerConfig',
   'Model',
   'Params',
+  'RopeConfig',
+  'Scores',
   'blocked_attention',
   'greedy',
   'reference_attention',

@@ -1,15 +1,15 @@
 """One decoder: RMSNorm, RoPE, grouped-query attention, gated MLP.
 
-The modules are Flax NNX; `split` takes a model apart once, and from there on it
-is a pure function of a plain dict of arrays. The blocks' parameters are stacked
-along a leading axis `N` and scanned over.
+The modules are Flax NNX; `Model` takes one apart once, and from there on it is
+a pure function of a plain dict of arrays. The blocks' parameters are stacked
+along a leading axis `N` and scanned over, one repetition of the layer pattern
+at a time.
 
-Shapes: `B` batch, `T` sequence, `D` model width, `F` feed-forward, `H` query
-heads, `K` key/value heads, `C` head size, `V` vocabulary, `N` layers.
+Shapes: `B` batch, `T` sequence, `D` model width, `V` vocabulary, `N` layers,
+`P` kinds in the pattern, `R` repetitions of it.
 """
 
 from collections.abc import Callable
-import functools
 from typing import Any
 
 from flax import nnx
@@ -17,7 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from msm_jax.models import attention
+from msm_jax.models import layers
 from msm_jax.models.config import DecoderConfig
+from msm_jax.models.config import LayerConfig
 
 Params = dict[str, Any]
 
@@ -29,111 +31,21 @@ REMAT_POLICIES: dict[str, Callable[..., Any] | None] = {
 }
 
 
-def rope(x_BTHC: jax.Array, positions_BT: jax.Array, theta: float) -> jax.Array:
-  """Rotates pairs `(c, c + C/2)` of each head by its position.
-
-  The half-split convention of GPT-NeoX and Llama's HF weights; Su et al.,
-  "RoFormer", arXiv 2104.09864, eq. 34.
-  """
-  half = x_BTHC.shape[-1] // 2
-  frequencies = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
-  angles_BTc = jnp.einsum(
-    'BT,c->BTc', positions_BT.astype(jnp.float32), frequencies
-  )
-  sin = jnp.sin(angles_BTc)[:, :, None, :]
-  cos = jnp.cos(angles_BTc)[:, :, None, :]
-  a, b = x_BTHC[..., :half], x_BTHC[..., half:]
-  rotated = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
-  return rotated.astype(x_BTHC.dtype)
+def scores_of(c: DecoderConfig, kind: LayerConfig) -> attention.Scores:
+  """Returns how a layer of this kind makes its attention scores."""
+  scale = c.head_dim**-0.5 if c.query_scale is None else c.query_scale
+  return attention.Scores(scale, kind.window, c.attention_softcap)
 
 
-def _normal(stddev: float) -> nnx.Initializer:
-  return nnx.initializers.truncated_normal(stddev)
+def _stack(c: DecoderConfig, n_layers: int, rngs: nnx.Rngs) -> layers.Block:
+  """Returns a block whose parameters have a leading axis of `n_layers`."""
 
+  @nnx.split_rngs(splits=n_layers)
+  @nnx.vmap(in_axes=0, out_axes=0)
+  def make(rngs: nnx.Rngs) -> layers.Block:
+    return layers.Block(c, rngs=rngs)
 
-class RMSNorm(nnx.Module):
-  """Zhang and Sennrich, arXiv 1910.07467; computed in float32."""
-
-  def __init__(self, size: int, *, eps: float, param_dtype: Any):
-    self.eps = eps
-    self.scale = nnx.Param(jnp.ones((size,), param_dtype))
-
-  def __call__(self, x: jax.Array) -> jax.Array:
-    y = x.astype(jnp.float32)
-    y = y * jax.lax.rsqrt(jnp.mean(y * y, axis=-1, keepdims=True) + self.eps)
-    scale = self.scale[...].astype(jnp.float32)
-    scale = scale.reshape((1,) * (y.ndim - 1) + scale.shape)
-    return (y * scale).astype(x.dtype)
-
-
-class Attention(nnx.Module):
-  def __init__(self, c: DecoderConfig, *, rngs: nnx.Rngs):
-    D, H, K, C = c.d_model, c.n_heads, c.n_kv_heads, c.head_dim
-    dtype = jnp.dtype(c.param_dtype)
-    init = _normal(D**-0.5)
-    # Residual branches start small in depth (GPT-2, section 2.3).
-    out_init = _normal((H * C) ** -0.5 * (2 * c.n_layers) ** -0.5)
-    self.config = c
-    self.q_DHC = nnx.Param(init(rngs.params(), (D, H, C), dtype))
-    self.k_DKC = nnx.Param(init(rngs.params(), (D, K, C), dtype))
-    self.v_DKC = nnx.Param(init(rngs.params(), (D, K, C), dtype))
-    self.out_HCD = nnx.Param(out_init(rngs.params(), (H, C, D), dtype))
-
-  def __call__(
-    self,
-    x_BTD: jax.Array,
-    segment_ids_BT: jax.Array,
-    positions_BT: jax.Array,
-  ) -> jax.Array:
-    c, dtype = self.config, x_BTD.dtype
-    q_BTHC = jnp.einsum('BTD,DHC->BTHC', x_BTD, self.q_DHC[...].astype(dtype))
-    k_BTKC = jnp.einsum('BTD,DKC->BTKC', x_BTD, self.k_DKC[...].astype(dtype))
-    v_BTKC = jnp.einsum('BTD,DKC->BTKC', x_BTD, self.v_DKC[...].astype(dtype))
-    q_BTHC = rope(q_BTHC, positions_BT, c.rope_theta)
-    k_BTKC = rope(k_BTKC, positions_BT, c.rope_theta)
-    mix = attention.kernel(c.attention)
-    y_BTHC = mix(q_BTHC, k_BTKC, v_BTKC, segment_ids_BT)
-    return jnp.einsum('BTHC,HCD->BTD', y_BTHC, self.out_HCD[...].astype(dtype))
-
-
-class GatedMLP(nnx.Module):
-  """SwiGLU; Shazeer, arXiv 2002.05202."""
-
-  def __init__(self, c: DecoderConfig, *, rngs: nnx.Rngs):
-    D, F = c.d_model, c.d_ff
-    dtype = jnp.dtype(c.param_dtype)
-    init = _normal(D**-0.5)
-    out_init = _normal(F**-0.5 * (2 * c.n_layers) ** -0.5)
-    self.gate_DF = nnx.Param(init(rngs.params(), (D, F), dtype))
-    self.up_DF = nnx.Param(init(rngs.params(), (D, F), dtype))
-    self.down_FD = nnx.Param(out_init(rngs.params(), (F, D), dtype))
-
-  def __call__(self, x_BTD: jax.Array) -> jax.Array:
-    dtype = x_BTD.dtype
-    gate = jnp.einsum('BTD,DF->BTF', x_BTD, self.gate_DF[...].astype(dtype))
-    up = jnp.einsum('BTD,DF->BTF', x_BTD, self.up_DF[...].astype(dtype))
-    y_BTF = jax.nn.silu(gate) * up
-    return jnp.einsum('BTF,FD->BTD', y_BTF, self.down_FD[...].astype(dtype))
-
-
-class Block(nnx.Module):
-  def __init__(self, c: DecoderConfig, *, rngs: nnx.Rngs):
-    dtype = jnp.dtype(c.param_dtype)
-    norm = functools.partial(RMSNorm, eps=c.norm_eps, param_dtype=dtype)
-    self.attention_norm = norm(c.d_model)
-    self.attention = Attention(c, rngs=rngs)
-    self.mlp_norm = norm(c.d_model)
-    self.mlp = GatedMLP(c, rngs=rngs)
-
-  def __call__(
-    self,
-    x_BTD: jax.Array,
-    segment_ids_BT: jax.Array,
-    positions_BT: jax.Array,
-  ) -> jax.Array:
-    y_BTD = self.attention_norm(x_BTD)
-    x_BTD = x_BTD + self.attention(y_BTD, segment_ids_BT, positions_BT)
-    return x_BTD + self.mlp(self.mlp_norm(x_BTD))
+  return make(rngs)
 
 
 class Decoder(nnx.Module):
@@ -151,19 +63,18 @@ class Decoder(nnx.Module):
     V, D = c.vocab_size, c.d_model
     self.config = c
     self.embedding_VD = nnx.Param(
-      _normal(D**-0.5)(rngs.params(), (V, D), dtype)
+      layers.normal(D**-0.5)(rngs.params(), (V, D), dtype)
     )
-
-    @nnx.split_rngs(splits=c.n_layers)
-    @nnx.vmap(in_axes=0, out_axes=0)
-    def stack(rngs: nnx.Rngs) -> Block:
-      return Block(c, rngs=rngs)
-
-    self.layers = stack(rngs)
-    self.final_norm = RMSNorm(D, eps=c.norm_eps, param_dtype=dtype)
+    # A depth that is no multiple of the pattern has a stack of its own for the
+    # rest: cutting one stack in two would copy all of it in every step.
+    n_first = c.n_grouped_layers
+    self.layers = _stack(c, n_first, rngs) if n_first else None
+    n_last = c.n_layers - n_first
+    self.last_layers = _stack(c, n_last, rngs) if n_last else None
+    self.final_norm = layers.RMSNorm((D,), c)
     if not c.tied_embeddings:
       self.untied_head_DV = nnx.Param(
-        _normal(D**-0.5)(rngs.params(), (D, V), dtype)
+        layers.normal(D**-0.5)(rngs.params(), (D, V), dtype)
       )
 
   def __call__(
@@ -174,21 +85,94 @@ class Decoder(nnx.Module):
   ) -> jax.Array:
     """Returns the normalised final hidden states `[B, T, D]`."""
     c = self.config
-    # Unit variance at the input, as tied heads want a small embedding
-    # (Gemma, arXiv 2403.08295).
-    x_BTD = self.embedding_VD[...][tokens_BT].astype(c.dtype) * c.d_model**0.5
-    graphdef, stacked = nnx.split(self.layers)
+    kernel = attention.kernel(c.attention)
 
-    def layer(x_BTD: jax.Array, state: Any) -> tuple[jax.Array, None]:
-      block = nnx.merge(graphdef, state)
-      return block(x_BTD, segment_ids_BT, positions_BT), None
+    def mix(kind, q_BTHC, k_BTKC, v_BTKC, state):
+      scores = scores_of(c, kind)
+      return kernel(q_BTHC, k_BTKC, v_BTKC, segment_ids_BT, scores), state
+
+    return self.run(tokens_BT, positions_BT, mix, (None, None))[0]
+
+  def run(
+    self,
+    tokens_BT: jax.Array,
+    positions_BT: jax.Array,
+    mix: layers.Mix,
+    state: tuple[Any, Any],
+  ) -> tuple[jax.Array, tuple[Any, Any]]:
+    """Runs all layers, with the caller's way of mixing positions.
+
+    Args:
+      tokens_BT: int32 ids.
+      positions_BT: int32 positions for RoPE.
+      mix: See `layers.Mix`.
+      state: Of `layers` and of `last_layers`: for each kind in the pattern a
+        tree of arrays with a leading axis `R`, or None.
+
+    Returns:
+      The normalised final hidden states `[B, T, D]`, and the new state, of the
+      same structure.
+    """
+    c = self.config
+    x_BTD = self.embedding_VD[...][tokens_BT].astype(c.dtype)
+    if c.scale_embeddings:
+      # Unit variance at the input, as tied heads want a small embedding
+      # (Gemma, arXiv 2403.08295).
+      x_BTD = x_BTD * c.d_model**0.5
+    P = len(c.pattern)
+    new: list[Any] = []
+    for stack, kinds, of_stack in (
+      (self.layers, c.pattern, state[0]),
+      (self.last_layers, c.pattern[: c.n_layers % P], state[1]),
+    ):
+      if stack is None:
+        new.append(None)
+        continue
+      x_BTD, of_stack = self._scan(
+        stack, kinds, x_BTD, positions_BT, mix, of_stack
+      )
+      new.append(of_stack)
+    return self.final_norm(x_BTD), (new[0], new[1])
+
+  def _scan(
+    self,
+    stack: layers.Block,
+    kinds: tuple[LayerConfig, ...],
+    x_BTD: jax.Array,
+    positions_BT: jax.Array,
+    mix: layers.Mix,
+    state: Any,
+  ) -> tuple[jax.Array, Any]:
+    """Scans over the repetitions of `kinds` in a stack of blocks."""
+    c, P = self.config, len(kinds)
+    graphdef, stacked = nnx.split(stack)
+    grouped = jax.tree.map(
+      lambda a: a.reshape(a.shape[0] // P, P, *a.shape[1:]), stacked
+    )
+
+    def one_layer(kind, x_BTD, params, state):
+      block = nnx.merge(graphdef, params)
+      return block(x_BTD, positions_BT, kind, mix, state)
 
     if c.remat != 'none':
-      layer = jax.checkpoint(
-        layer, policy=REMAT_POLICIES[c.remat], prevent_cse=False
+      one_layer = jax.checkpoint(
+        one_layer,
+        policy=REMAT_POLICIES[c.remat],
+        prevent_cse=False,
+        static_argnums=0,
       )
-    x_BTD, _ = jax.lax.scan(layer, x_BTD, stacked)
-    return self.final_norm(x_BTD)
+
+    def repetition(x_BTD, xs):
+      params, states = xs
+      new = []
+      for i, kind in enumerate(kinds):
+        of_layer = jax.tree.map(lambda a, i=i: a[i], params)
+        before = None if states is None else states[i]
+        x_BTD, after = one_layer(kind, x_BTD, of_layer, before)
+        new.append(after)
+      return x_BTD, tuple(new)
+
+    return jax.lax.scan(repetition, x_BTD, (grouped, state))
 
   def head_DV(self) -> jax.Array:
     """The matrix from hidden states to logits, `[D, V]`, in compute dtype."""
@@ -238,7 +222,10 @@ class Model:
     segment_ids_BT: jax.Array,
     positions_BT: jax.Array,
   ) -> tuple[jax.Array, jax.Array]:
-    """Returns final hidden states `[B, T, D]` and the head `[D, V]`."""
+    """Returns final hidden states `[B, T, D]` and the head `[D, V]`.
+
+    Logits are their product, soft-capped by `config.final_softcap`.
+    """
     decoder = self.bind(params)
     return decoder(tokens_BT, segment_ids_BT, positions_BT), decoder.head_DV()
 
@@ -256,10 +243,18 @@ class Model:
     x_BTD, head_DV = self.hidden(
       params, tokens_BT, segment_ids_BT, positions_BT
     )
-    return jnp.einsum(
-      'BTD,DV->BTV', x_BTD, head_DV, preferred_element_type=jnp.float32
-    )
+    return project_logits(x_BTD, head_DV, self.config.final_softcap)
 
   def n_params(self) -> int:
     """Number of parameters; a tied head counts once."""
     return sum(x.size for x in jax.tree.leaves(self.abstract_params()))
+
+
+def project_logits(
+  x_BTD: jax.Array, head_DV: jax.Array, softcap: float | None
+) -> jax.Array:
+  """Returns the logits `[B, T, V]` of hidden states, in float32."""
+  logits_BTV = jnp.einsum(
+    'BTD,DV->BTV', x_BTD, head_DV, preferred_element_type=jnp.float32
+  )
+  return attention.softcapped(logits_BTV, softcap)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
+from msm_jax.models.decoder import project_logits
 
 
 def split_positions(x: jax.Array, chunk: int) -> jax.Array:
@@ -18,12 +19,13 @@ def split_positions(x: jax.Array, chunk: int) -> jax.Array:
 
 
 def target_logprobs(
-  x_BcD: jax.Array, head_DV: jax.Array, targets_Bc: jax.Array
+  x_BcD: jax.Array,
+  head_DV: jax.Array,
+  targets_Bc: jax.Array,
+  softcap: float | None,
 ) -> tuple[jax.Array, jax.Array]:
   """Returns log p(target) and log Z of each position, `[B, c]` float32."""
-  logits_BcV = jnp.einsum(
-    'BcD,DV->BcV', x_BcD, head_DV, preferred_element_type=jnp.float32
-  )
+  logits_BcV = project_logits(x_BcD, head_DV, softcap)
   log_z_Bc = jax.nn.logsumexp(logits_BcV, axis=-1)
   label_Bc = jnp.take_along_axis(logits_BcV, targets_Bc[..., None], axis=-1)
   return label_Bc[..., 0] - log_z_Bc, log_z_Bc
@@ -56,7 +58,8 @@ def sequence_logprobs(
     _: None, xs: tuple[jax.Array, jax.Array]
   ) -> tuple[None, jax.Array]:
     x_BcD, targets_Bc = xs
-    return None, target_logprobs(x_BcD, head_DV, targets_Bc)[0]
+    softcap = model.config.final_softcap
+    return None, target_logprobs(x_BcD, head_DV, targets_Bc, softcap)[0]
 
   _, logp_JBc = jax.lax.scan(
     one_chunk,

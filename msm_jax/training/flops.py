@@ -23,15 +23,23 @@ def flops_per_token(model: models.Model, seq_len: int) -> float:
   """Returns training FLOPs of a token: 6 per weight, plus causal attention.
 
   PaLM, arXiv 2204.02311, appendix B, with attention counted as causal: each
-  query meets on average half of the sequence. An untied embedding is a lookup
-  and does not count; packed documents, which attend less, are not credited.
+  query meets on average half of the sequence, or its window. An untied
+  embedding is a lookup and does not count; packed documents, which attend less,
+  are not credited.
   """
   c = model.config
   n_matmul = model.n_params()
   if not c.tied_embeddings:
     n_matmul -= c.vocab_size * c.d_model
-  attention = 12 * c.n_layers * c.n_heads * c.head_dim * seq_len / 2
-  return 6 * n_matmul + attention
+  keys = sum(_mean_keys(c.layer(n).window, seq_len) for n in range(c.n_layers))
+  return 6 * n_matmul + 12 * c.n_heads * c.head_dim * keys
+
+
+def _mean_keys(window: int | None, seq_len: int) -> float:
+  """Keys that a query meets, the mean over a sequence, to leading order."""
+  if window is None or window >= seq_len:
+    return seq_len / 2
+  return window - window**2 / (2 * seq_len)
 
 
 def peak_flops(device_kind: str) -> float | None:

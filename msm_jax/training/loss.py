@@ -33,6 +33,7 @@ def chunked_cross_entropy(
   weights_BT: jax.Array,
   *,
   chunk: int,
+  softcap: float | None = None,
 ) -> RowSums:
   """Cross-entropy, summed per row, over `chunk` positions at a time.
 
@@ -45,6 +46,7 @@ def chunked_cross_entropy(
     targets_BT: int32 ids in `[0, V)`; where the weight is 0 any valid id.
     weights_BT: float32 loss weights.
     chunk: Positions per chunk; must divide T.
+    softcap: Of the logits; see `DecoderConfig.final_softcap`.
 
   Returns:
     The sums; a loss is a ratio of them, taken only after they have been added
@@ -59,7 +61,9 @@ def chunked_cross_entropy(
     sums: RowSums, inputs: tuple[jax.Array, jax.Array, jax.Array]
   ) -> tuple[RowSums, None]:
     x_BcD, targets_Bc, weights_Bc = inputs
-    logp_Bc, log_z_Bc = models.target_logprobs(x_BcD, head_DV, targets_Bc)
+    logp_Bc, log_z_Bc = models.target_logprobs(
+      x_BcD, head_DV, targets_Bc, softcap
+    )
     return RowSums(
       loss=sums.loss - jnp.sum(weights_Bc * logp_Bc, axis=-1),
       log_z_squared=sums.log_z_squared

@@ -28,8 +28,8 @@ def init(params: models.Params) -> OptimizerState:
 
 
 def _is_decayed(path: tuple[Any, ...]) -> bool:
-  """Everything but norm scales decays."""
-  return path[-1].key != 'scale'
+  """Everything but norm scales and biases decays."""
+  return path[-1].key not in ('scale', 'bias')
 
 
 def update(

@@ -109,6 +109,7 @@ def _summed_loss(
     batch['targets'],
     batch['loss_weights'],
     chunk=key.loss_chunk,
+    softcap=model.config.final_softcap,
   )
   total = jnp.sum(sums.loss)
   if key.z_loss:

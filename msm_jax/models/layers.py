@@ -1,0 +1,189 @@
+"""What a decoder is built of: norms, projections, attention, MLP, the block.
+
+Shapes: `B` batch, `T` sequence, `D` model width, `F` feed-forward, `H` query
+heads, `K` key/value heads, `C` head size.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+
+from msm_jax.models import rope
+from msm_jax.models.config import DecoderConfig
+from msm_jax.models.config import LayerConfig
+
+Mix = Callable[
+  [LayerConfig, jax.Array, jax.Array, jax.Array, Any],
+  tuple[jax.Array, Any],
+]
+"""`(kind, q_BTHC, k_BTKC, v_BTKC, state) -> (y_BTHC, new state)`.
+
+How positions exchange information is the caller's: a kernel over a packed
+sequence has no state, sampling's is the layer's KV cache.
+"""
+
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+  'silu': jax.nn.silu,
+  'gelu_tanh': functools.partial(jax.nn.gelu, approximate=True),
+}
+
+
+def normal(stddev: float) -> nnx.Initializer:
+  return nnx.initializers.truncated_normal(stddev)
+
+
+class RMSNorm(nnx.Module):
+  """Zhang and Sennrich, arXiv 1910.07467; computed in float32."""
+
+  def __init__(self, shape: tuple[int, ...], c: DecoderConfig):
+    self.eps = c.norm_eps
+    self.offset = 1.0 if c.norm_plus_one else 0.0
+    dtype = jnp.dtype(c.param_dtype)
+    self.scale = nnx.Param(jnp.full(shape, 1.0 - self.offset, dtype))
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Normalises over as many last axes as the scale has."""
+    scale = self.scale[...].astype(jnp.float32)
+    axes = tuple(range(-scale.ndim, 0))
+    y = x.astype(jnp.float32)
+    y = y * jax.lax.rsqrt(jnp.mean(y * y, axis=axes, keepdims=True) + self.eps)
+    scale = scale.reshape((1,) * (y.ndim - scale.ndim) + scale.shape)
+    if self.offset:
+      scale = scale + self.offset
+    return (y * scale).astype(x.dtype)
+
+
+class Projection(nnx.Module):
+  """A linear map between named axes, e.g. `'BTD,DHC->BTHC'`."""
+
+  def __init__(
+    self,
+    equation: str,
+    shape: tuple[int, ...],
+    c: DecoderConfig,
+    *,
+    stddev: float,
+    bias: bool = False,
+    rngs: nnx.Rngs,
+  ):
+    """Makes new parameters.
+
+    Args:
+      equation: Of `jnp.einsum`: inputs `BT…`, the kernel, outputs `BT…`.
+      shape: Of the kernel: its input axes, then its output axes.
+      c: For the parameters' dtype.
+      stddev: Of the truncated normal distribution of the kernel.
+      bias: Whether a bias over the output axes is added.
+      rngs: For the kernel.
+    """
+    dtype = jnp.dtype(c.param_dtype)
+    self.equation = equation
+    self.kernel = nnx.Param(normal(stddev)(rngs.params(), shape, dtype))
+    self.bias = None
+    if bias:
+      n_outputs = len(equation.split('->BT')[1])
+      self.bias = nnx.Param(jnp.zeros(shape[-n_outputs:], dtype))
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    y = jnp.einsum(self.equation, x, self.kernel[...].astype(x.dtype))
+    if self.bias is not None:
+      y = y + self.bias[...].astype(x.dtype)[None, None]
+    return y
+
+
+class Attention(nnx.Module):
+  """Grouped-query attention (Ainslie et al., arXiv 2305.13245)."""
+
+  def __init__(self, c: DecoderConfig, *, rngs: nnx.Rngs):
+    D, H, K, C = c.d_model, c.n_heads, c.n_kv_heads, c.head_dim
+    into = functools.partial(
+      Projection, c=c, stddev=D**-0.5, bias=c.qkv_bias, rngs=rngs
+    )
+    self.q = into('BTD,DHC->BTHC', (D, H, C))
+    self.k = into('BTD,DKC->BTKC', (D, K, C))
+    self.v = into('BTD,DKC->BTKC', (D, K, C))
+    # Residual branches start small in depth (GPT-2, section 2.3).
+    stddev = (H * C) ** -0.5 * (2 * c.n_layers) ** -0.5
+    self.out = Projection(
+      'BTHC,HCD->BTD', (H, C, D), c, stddev=stddev, rngs=rngs
+    )
+    self.q_norm = self.k_norm = None
+    if c.qk_norm != 'none':
+      per_head = c.qk_norm == 'head'
+      self.q_norm = RMSNorm((C,) if per_head else (H, C), c)
+      self.k_norm = RMSNorm((C,) if per_head else (K, C), c)
+
+  def __call__(
+    self,
+    x_BTD: jax.Array,
+    positions_BT: jax.Array,
+    kind: LayerConfig,
+    mix: Mix,
+    state: Any,
+  ) -> tuple[jax.Array, Any]:
+    q_BTHC, k_BTKC, v_BTKC = self.q(x_BTD), self.k(x_BTD), self.v(x_BTD)
+    if self.q_norm is not None:
+      q_BTHC = self.q_norm(q_BTHC)
+    if self.k_norm is not None:
+      k_BTKC = self.k_norm(k_BTKC)
+    if kind.rope is not None:
+      q_BTHC = rope.rotate(q_BTHC, positions_BT, kind.rope)
+      k_BTKC = rope.rotate(k_BTKC, positions_BT, kind.rope)
+    y_BTHC, state = mix(kind, q_BTHC, k_BTKC, v_BTKC, state)
+    return self.out(y_BTHC), state
+
+
+class GatedMLP(nnx.Module):
+  """SwiGLU and GeGLU; Shazeer, arXiv 2002.05202."""
+
+  def __init__(self, c: DecoderConfig, *, rngs: nnx.Rngs):
+    D, F = c.d_model, c.d_ff
+    into = functools.partial(Projection, c=c, stddev=D**-0.5, rngs=rngs)
+    self.gate = into('BTD,DF->BTF', (D, F))
+    self.up = into('BTD,DF->BTF', (D, F))
+    stddev = F**-0.5 * (2 * c.n_layers) ** -0.5
+    self.down = Projection('BTF,FD->BTD', (F, D), c, stddev=stddev, rngs=rngs)
+    self.activation = c.activation
+
+  def __call__(self, x_BTD: jax.Array) -> jax.Array:
+    gate_BTF = _ACTIVATIONS[self.activation](self.gate(x_BTD))
+    return self.down(gate_BTF * self.up(x_BTD))
+
+
+class Block(nnx.Module):
+  """Attention and MLP, each added to the residual stream."""
+
+  def __init__(self, c: DecoderConfig, *, rngs: nnx.Rngs):
+    pre, post = c.norm in ('pre', 'sandwich'), c.norm in ('post', 'sandwich')
+
+    def norm(wanted: bool) -> RMSNorm | None:
+      return RMSNorm((c.d_model,), c) if wanted else None
+
+    self.attention_norm = norm(pre)
+    self.attention = Attention(c, rngs=rngs)
+    self.attention_post_norm = norm(post)
+    self.mlp_norm = norm(pre)
+    self.mlp = GatedMLP(c, rngs=rngs)
+    self.mlp_post_norm = norm(post)
+
+  def __call__(
+    self,
+    x_BTD: jax.Array,
+    positions_BT: jax.Array,
+    kind: LayerConfig,
+    mix: Mix,
+    state: Any,
+  ) -> tuple[jax.Array, Any]:
+    y_BTD = _maybe(self.attention_norm, x_BTD)
+    y_BTD, state = self.attention(y_BTD, positions_BT, kind, mix, state)
+    x_BTD = x_BTD + _maybe(self.attention_post_norm, y_BTD)
+    y_BTD = self.mlp(_maybe(self.mlp_norm, x_BTD))
+    return x_BTD + _maybe(self.mlp_post_norm, y_BTD), state
+
+
+def _maybe(norm: RMSNorm | None, x: jax.Array) -> jax.Array:
+  return x if norm is None else norm(x)
