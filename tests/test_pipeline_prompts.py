@@ -91,6 +91,24 @@ def test_only_documents_that_explain_are_told_the_reasons(task):
   assert 'gives no reason' in _text(task, variant='rules')
 
 
+def test_a_rewrite_is_held_to_the_bans_of_the_draft_from_one_list():
+  def rules(task):
+    user = prompting.messages_of(task, _slots(task))[-1].content
+    return [line for line in user.splitlines() if line.startswith('- ')]
+
+  bans = prompting.sections('bans')['document'].splitlines()
+  assert len(bans) == 4
+  for task in ('document.draft', 'document.rewrite'):
+    length, hints, naming, *rest = rules(task)[-3 - len(bans) :]
+    assert length == f'- About {ALL["words"]} words.'
+    assert hints == f'- {ALL["hints"]}'
+    assert 'no other AI model' in naming
+    assert rest == bans
+    # Written down in one place only.
+    template = prompting.sections(task)['user']
+    assert not [b for b in bans if b.removeprefix('- ')[:20] in template]
+
+
 def test_every_framing_and_genre_has_words_of_its_own():
   texts = {
     framing: _text('document.draft', framing=framing) for framing in FRAMINGS

@@ -145,6 +145,8 @@ def _instructions(
 
   if 'variant' in slots:
     take('variant_instructions', 'variants', slots['variant'])
+    # One list for whoever writes, so that a rewrite undoes no rule of a draft.
+    take('bans', 'bans', 'document')
     take('criteria', 'criteria', slots['variant'], slots.get('framing'))
   if 'framing' in slots:
     framing = slots['framing']
