@@ -269,6 +269,39 @@ def test_a_budget_stops_a_run_that_goes_on_when_it_is_raised(tmp_path):
   assert len(set(answered)) == len(answered)
 
 
+def test_a_server_that_asks_for_days_of_patience_stops_the_run(tmp_path):
+  teacher = {
+    'kind': 'openai', 'model': 'stand-in', 'api_key_env': None,
+    'concurrency': 4, 'max_pause': 60.0,
+  }  # fmt: skip
+
+  def configured(server):
+    pipeline_process.config_file(
+      tmp_path, '', **{**FEW, 'teacher': {**teacher, 'base_url': server.url}}
+    )
+
+  with teacher_process.serving(
+    tmp_path,
+    texts='pipeline_texts',
+    retry_after=1e6,
+    scripts={'You write texts as they are': ['ok', '429']},
+    faults={'429': 0.2},
+  ) as server:
+    configured(server)
+    said = _fails(tmp_path)
+    bought = server.answered()
+  assert 'data_gen: the teacher asks for a pause of 1,000,000 s' in said
+  assert 'max_pause = 60 s' in said
+  assert not list(tmp_path.glob('corpus')), 'nothing is published'
+  (tmp_path / 'server.jsonl').unlink()
+  with teacher_process.serving(tmp_path, texts='pipeline_texts') as server:
+    configured(server)
+    pipeline_process.finish(tmp_path)
+    assert not set(bought) & set(server.answered()), 'nothing is paid twice'
+  assert bought
+  assert storage.verify(tmp_path / 'corpus', kind='corpus')
+
+
 def test_no_file_and_no_message_has_the_key(tmp_path, monkeypatch):
   right, wrong = 'sk-right-0123456789abcdef', 'sk-wrong-0123456789abcdef'
   with teacher_process.serving(

@@ -6,6 +6,7 @@ Against a local server that speaks both protocols; see `batch_server`.
 import asyncio
 from collections import Counter
 import json
+import math
 import os
 import pathlib
 import signal
@@ -556,13 +557,15 @@ class Time:
     return Clock(lambda: self.time, self.sleep)
 
 
-def scripted(script, path, *requests, time=None, **options):
+def scripted(script, path, *requests, time=None, max_pause=math.inf, **options):
   time = time or Time()
 
   async def work():
     jobs = BatchJobs(path, script.name)
     teacher = BatchTeacher(
-      script, jobs, BatchOptions(**options), clock=time.clock
+      *(script, jobs, BatchOptions(**options)),
+      max_pause=max_pause,
+      clock=time.clock,
     )
     try:
       return await asyncio.gather(
@@ -595,6 +598,26 @@ def test_a_server_that_is_away_loses_no_job(tmp_path):
   assert answer.text == 'yes'
   assert script.calls.count('start') == 1
   assert min(time.slept[2:]) >= 77.0
+
+
+@pytest.mark.parametrize('step', ['start', 'poll'])
+def test_a_pause_of_days_is_told_and_the_job_goes_on_in_the_next_run(
+  tmp_path, step
+):
+  script, time = Script(), Time()
+  away = TeacherError('away', retryable=True, retry_after=1e6)
+  if step == 'start':
+    script.start_errors = [away]
+  else:
+    script.states = ['running', away, 'running', 'completed']
+  where = (script, tmp_path / 's.sqlite', request('a'))
+  (error,) = scripted(*where, time=time, max_pause=3600.0)
+  assert isinstance(error, TeacherError)
+  assert error.retry_after == 1e6, 'the session stops at that'
+  assert max(time.slept) < 3600
+  (answer,) = scripted(*where, max_pause=3600.0)
+  assert answer.text == 'yes'
+  assert script.calls.count('start') == (2 if step == 'start' else 1)
 
 
 def test_a_start_without_an_answer_is_looked_up_before_another(tmp_path):

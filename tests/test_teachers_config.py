@@ -27,8 +27,9 @@ def test_a_config_becomes_limits_prices_and_budget():
     price_per_million_completion=2.0,
     budget_usd=3.0,
     budget_tokens=4,
+    max_pause=120.0,
   )
-  assert config.limits == teachers.Limits(8, 90.0, 30.0, 3)
+  assert config.limits == teachers.Limits(8, 90.0, 30.0, 3, max_pause=120.0)
   assert config.prices == teachers.Prices(1.0, 2.0)
   assert config.budget == teachers.Budget(3.0, 4)
 
@@ -60,6 +61,7 @@ def test_the_usual_key_of_a_kind_is_the_default_and_none_is_none():
     ({'timeout': 0.0}, 'timeout: 0.0'),
     ({'max_attempts': 0}, 'max_attempts: 0'),
     ({'requests_per_minute': -1.0}, 'requests_per_minute: -1.0'),
+    ({'max_pause': 0.0}, 'max_pause: 0.0'),
     ({'budget_tokens': -5}, 'budget_tokens: -5'),
     ({'budget_usd': 5.0}, r'budget_usd: 5\.0.*price_per_million'),
     ({'price_per_million_prompt': 1.0}, 'only one of'),

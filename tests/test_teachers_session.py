@@ -218,6 +218,43 @@ def test_a_failure_with_retry_after_holds_back_only_itself(tmp_path):
   assert sum(t < 10 for t in quick.teacher.times()) == 20
 
 
+@pytest.mark.parametrize('throttled', [True, False])
+def test_a_pause_of_days_stops_the_session_and_loses_nothing(
+  tmp_path, throttled
+):
+  def say(r, nth):
+    if r == request('5') and nth == 0:
+      return failure('away', throttled=throttled, retry_after=1e6)
+    return answer(r.messages[0].content)
+
+  requests = [request(str(i)) for i in range(40)]
+  first = Quick(tmp_path, say, concurrency=4, max_pause=100.0, max_attempts=1)
+
+  async def use(session):
+    told = await all_of(session, requests)
+    again = await all_of(session, requests)
+    return told, again, session.store.in_flight(), session.store.spent().lost
+
+  (told, again, in_flight, lost), _ = first.run(use)
+  stopped = [e for e in told if isinstance(e, teachers.PauseTooLongError)]
+  bought = [a for a in told if not isinstance(a, BaseException)]
+  assert len(stopped) + len(bought) == 40
+  assert 5 <= len(bought) <= 9, 'those in flight came to their end'
+  assert 'a pause of 1,000,000 s' in str(stopped[0])
+  assert max(first.teacher.times()) < 100
+  # What is stored is still told, and nothing else is asked.
+  assert [type(e) for e in again] == [type(e) for e in told]
+  assert len(first.teacher.asked) == len(bought) + 1
+  assert not in_flight
+  assert not lost
+
+  second = Quick(tmp_path, concurrency=4)
+  told, usage = second.run(lambda s: all_of(s, requests))
+  assert [a.text for a in told] == [str(i) for i in range(40)]
+  assert usage.sent == len(stopped)
+  assert usage.repeated == 0
+
+
 def test_the_concurrency_falls_and_recovers_with_the_server(tmp_path):
   seen = []
 

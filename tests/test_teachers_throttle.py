@@ -7,6 +7,7 @@ import math
 import pytest
 import virtual_time
 
+from data_gen.teachers.throttle import PauseTooLongError
 from data_gen.teachers.throttle import Throttle
 
 
@@ -138,6 +139,50 @@ def test_a_shorter_pause_does_not_end_a_longer_one():
       return asyncio.get_running_loop().time()
 
   assert virtual_time.run(main()) >= 30.0
+
+
+def test_a_pause_of_days_ends_the_waiting_instead():
+  throttle = Throttle(2, max_pause=60.0)
+
+  async def wait():
+    async with throttle.slot():
+      raise AssertionError('started')
+
+  async def main():
+    async with throttle.slot() as slot, throttle.slot():
+      waiting = [asyncio.create_task(wait()) for _ in range(3)]
+      await asyncio.sleep(0)
+      waiting[1].cancel()
+      await asyncio.sleep(0)
+      throttle.throttled(slot, 1e6)
+      with pytest.raises(PauseTooLongError, match='1,000,000 s'):
+        throttle.check_pause(None)
+      ended = await asyncio.gather(*waiting, return_exceptions=True)
+    # Also for who comes later, and what is asked of it does not change.
+    with pytest.raises(PauseTooLongError) as e:
+      await wait()
+    assert '1,000,000 s' in str(e.value)
+    assert 'max_pause = 60 s' in str(e.value)
+    return ended, asyncio.get_running_loop().time()
+
+  ended, seconds = virtual_time.run(main())
+  assert [type(e) for e in ended] == [
+    *(PauseTooLongError, asyncio.CancelledError, PauseTooLongError),
+  ]
+  assert seconds == 0
+
+
+def test_a_pause_of_just_the_bound_is_kept():
+  throttle = Throttle(2, max_pause=60.0)
+
+  async def main():
+    async with throttle.slot() as slot:
+      throttle.throttled(slot, 60.0)
+      throttle.check_pause(60.0)
+    async with throttle.slot():
+      return asyncio.get_running_loop().time()
+
+  assert virtual_time.run(main()) == 60.0
 
 
 def test_no_minute_has_more_requests_than_the_rate():

@@ -17,6 +17,7 @@ from data_gen.pipeline.run import Run
 from data_gen.teachers import BudgetExceededError
 from data_gen.teachers import database
 from data_gen.teachers import open_session
+from data_gen.teachers import PauseTooLongError
 from data_gen.teachers import Session
 from data_gen.teachers import StoreError
 from data_gen.traits import Trait
@@ -29,6 +30,7 @@ ERRORS = (
   CorpusError,
   FileNotFoundError,
   FileExistsError,
+  PauseTooLongError,
   StoreError,
   TeacherGaveUpError,
   ValueError,

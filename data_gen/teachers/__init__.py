@@ -22,6 +22,7 @@ from data_gen.teachers.store import Spent
 from data_gen.teachers.store import Store
 from data_gen.teachers.store import Stored
 from data_gen.teachers.store import StoreError
+from data_gen.teachers.throttle import PauseTooLongError
 from data_gen.teachers.usage import Usage
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
   'Finish',
   'Limits',
   'Message',
+  'PauseTooLongError',
   'Prices',
   'Request',
   'Sampling',

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import math
 import pathlib
 import time
 from typing import TypeVar
@@ -81,6 +82,7 @@ class BatchTeacher:
     options: BatchOptions,
     *,
     max_attempts: int = 8,
+    max_pause: float = math.inf,
     clock: Clock | None = None,
   ):
     """Takes over server and jobs, and closes them.
@@ -90,12 +92,15 @@ class BatchTeacher:
       jobs: Where they are written down.
       options: How they are gathered and followed.
       max_attempts: How often one call to the server is tried.
+      max_pause: Seconds; if the server asks for a longer pause, those who wait
+        are told. The job stays where it is, for the next run.
       clock: The real one if None.
     """
     self._server = server
     self._jobs = jobs
     self._options = options
     self._max_attempts = max_attempts
+    self._max_pause = max_pause
     self._clock = clock or Clock()
     self._waiting: dict[str, _Waiting] = {}
     self._queue: dict[str, None] = {}  # In the order of arrival.
@@ -469,6 +474,8 @@ class BatchTeacher:
         await self._pause(attempt, e)
 
   async def _pause(self, attempt: int, error: TeacherError) -> None:
+    if (error.retry_after or 0.0) > self._max_pause:
+      raise error
     grown = self._options.poll_first * _GROWTH ** min(attempt - 1, 30)
     delay = min(grown, self._options.poll_most)
     await self._clock.sleep(max(delay, error.retry_after or 0.0))
@@ -512,5 +519,10 @@ def open_batch_teacher(
     )
   jobs = BatchJobs(store_path, server.name)
   return BatchTeacher(
-    server, jobs, options, max_attempts=config.max_attempts, clock=clock
+    server,
+    jobs,
+    options,
+    max_attempts=config.max_attempts,
+    max_pause=config.max_pause,
+    clock=clock,
   )

@@ -54,6 +54,8 @@ class TeacherConfig:
     max_attempts: How often a request is tried before it is given up.
     requests_per_minute: None for no limit but the server's.
     backoff: Seconds before the second attempt, about; doubled for each one.
+    max_pause: Seconds; if the server asks for a longer pause (`Retry-After`),
+      the run stops and says so, and goes on when it is repeated.
     price_per_million_prompt: US dollars; None if unknown.
     price_per_million_completion: Reasoning included. Halve both for batch
       interfaces that are sold at half the price.
@@ -72,6 +74,7 @@ class TeacherConfig:
   max_attempts: int = 8
   requests_per_minute: float | None = None
   backoff: float = 1.0
+  max_pause: float = 3600.0
   price_per_million_prompt: float | None = None
   price_per_million_completion: float | None = None
   budget_usd: float | None = None
@@ -95,7 +98,7 @@ class TeacherConfig:
       raise schema.ConfigError(
         f'concurrency: {self.concurrency}, expected 1 to {_MOST_CONNECTIONS}'
       )
-    for name in ('timeout', 'max_attempts', 'requests_per_minute'):
+    for name in ('timeout', 'max_attempts', 'requests_per_minute', 'max_pause'):
       value = getattr(self, name)
       if value is not None and value <= 0:
         raise schema.ConfigError(f'{name}: {value}, expected more than 0')
@@ -153,6 +156,7 @@ class TeacherConfig:
       timeout=None if self.is_batch else self.timeout,
       max_attempts=self.max_attempts,
       backoff=self.backoff,
+      max_pause=self.max_pause,
       resumes=self.is_batch,
     )
 

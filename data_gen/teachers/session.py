@@ -62,6 +62,8 @@ class Limits:
     backoff: Seconds before the second attempt, about; doubled for each further
       one.
     max_backoff: The most that this grows to.
+    max_pause: Seconds; if the server asks for a longer pause, the session asks
+      nothing more.
     resumes: Whether the teacher itself takes up what was in flight when it was
       killed, as batch jobs do; then nothing is in danger of being repeated.
   """
@@ -73,6 +75,7 @@ class Limits:
   max_throttled: int = 100
   backoff: float = 1.0
   max_backoff: float = 60.0
+  max_pause: float = 3600.0
   resumes: bool = False
 
 
@@ -113,7 +116,9 @@ class Session:
     spent = store.spent(prices)
     self._ledger = Ledger(budget or Budget(), prices, spent.tokens, spent.usd)
     self._throttle = Throttle(
-      self._limits.concurrency, self._limits.requests_per_minute
+      self._limits.concurrency,
+      self._limits.requests_per_minute,
+      self._limits.max_pause,
     )
     self._counter = Counter(priced=prices is not None)
     self._calls: dict[str, _Call] = {}
@@ -157,6 +162,8 @@ class Session:
     Raises:
       BudgetExceededError: Before sending what could exceed the budget.
       TeacherFailedError: If every attempt failed.
+      PauseTooLongError: If the server asks for a longer pause than
+        `Limits.max_pause`, now or before; only what is stored is told then.
       StoreError: If the store cannot be read or written.
     """
     if self._closed:
@@ -219,6 +226,8 @@ class Session:
           self._counter.add(throttled=1)
         else:
           failed += 1
+        if error.retryable:
+          self._throttle.check_pause(error.retry_after)
         if (
           not error.retryable
           or failed >= self._limits.max_attempts

@@ -23,6 +23,10 @@ _LEAST_CUT = 0.25
 _WORTH_SAYING = 10.0
 
 
+class PauseTooLongError(RuntimeError):
+  """The server asks for a longer pause than the config allows."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Slot:
   """The right to have one request in flight.
@@ -42,6 +46,7 @@ class Throttle:
     self,
     concurrency: int | None,
     requests_per_minute: float | None = None,
+    max_pause: float = math.inf,
   ):
     """Starts at the full concurrency.
 
@@ -49,6 +54,7 @@ class Throttle:
       concurrency: The most requests in flight; None for no limit.
       requests_per_minute: Requests start evenly spaced, so that no minute has
         more; None for no limit.
+      max_pause: Seconds; a server that asks for more is asked nothing else.
     """
     self._most = math.inf if concurrency is None else float(concurrency)
     self._limit = self._most
@@ -59,6 +65,8 @@ class Throttle:
     self._refused = 0
     self._next_start = -math.inf
     self._resume = -math.inf
+    self._max_pause = max_pause
+    self._stopped = ''
     self._waiting: deque[asyncio.Future[None]] = deque()
     self._timer: asyncio.TimerHandle | None = None
 
@@ -74,7 +82,12 @@ class Throttle:
     Args:
       first: Whether to go before all who wait, as a repeated attempt does:
         thousands may wait, and whoever needs its answer has waited long.
+
+    Raises:
+      PauseTooLongError: If the server asks for too long a pause, now or while
+        this waits; see `check_pause`.
     """
+    self.check_pause(None)
     loop = asyncio.get_running_loop()
     turn: asyncio.Future[None] = loop.create_future()
     if first:
@@ -111,7 +124,39 @@ class Throttle:
     self._refused += slot.round == self._round
     self._adapt()
 
+  def check_pause(self, seconds: float | None) -> None:
+    """Stops everything if the server asks for too long a pause, or has.
+
+    Nobody waits for days in silence, and nobody who waits for a slot gets one
+    any more: what is not asked now is asked when the run is repeated.
+
+    Args:
+      seconds: That a server asks for; None if it does not say.
+
+    Raises:
+      PauseTooLongError: Here, and for everybody who waits or comes later.
+    """
+    if seconds is not None and seconds > self._max_pause:
+      self._stop(seconds)
+    if self._stopped:
+      raise PauseTooLongError(self._stopped)
+
+  def _stop(self, seconds: float) -> None:
+    self._stopped = (
+      f'the teacher asks for a pause of {seconds:,.0f} s, more than '
+      f'max_pause = {self._max_pause:,.0f} s. What was answered is stored: '
+      'run the same command again when it serves again, or raise max_pause '
+      'of the teacher in the config'
+    )
+    for turn in self._waiting:
+      if not turn.done():
+        turn.set_exception(PauseTooLongError(self._stopped))
+    self._waiting.clear()
+
   def _pause(self, seconds: float) -> None:
+    if seconds > self._max_pause:
+      self._stop(seconds)
+      return
     resume = asyncio.get_running_loop().time() + seconds
     if resume > self._resume:
       self._resume = resume
