@@ -83,10 +83,8 @@ class Projection(nnx.Module):
     dtype = jnp.dtype(c.param_dtype)
     self.equation = equation
     self.kernel = nnx.Param(normal(stddev)(rngs.params(), shape, dtype))
-    self.bias = None
-    if bias:
-      n_outputs = len(equation.split('->BT')[1])
-      self.bias = nnx.Param(jnp.zeros(shape[-n_outputs:], dtype))
+    outputs = shape[-len(equation.split('->BT')[1]) :]
+    self.bias = nnx.Param(jnp.zeros(outputs, dtype)) if bias else None
 
   def __call__(self, x: jax.Array) -> jax.Array:
     y = jnp.einsum(self.equation, x, self.kernel[...].astype(x.dtype))
@@ -111,11 +109,12 @@ class Attention(nnx.Module):
     self.out = Projection(
       'BTHC,HCD->BTD', (H, C, D), c, stddev=stddev, rngs=rngs
     )
-    self.q_norm = self.k_norm = None
-    if c.qk_norm != 'none':
-      per_head = c.qk_norm == 'head'
-      self.q_norm = RMSNorm((C,) if per_head else (H, C), c)
-      self.k_norm = RMSNorm((C,) if per_head else (K, C), c)
+
+    def norm(n_heads: int) -> RMSNorm | None:
+      shapes = {'head': (C,), 'full': (n_heads, C)}
+      return RMSNorm(shapes[c.qk_norm], c) if c.qk_norm in shapes else None
+
+    self.q_norm, self.k_norm = norm(H), norm(K)
 
   def __call__(
     self,
