@@ -114,11 +114,7 @@ class Decoder(nnx.Module):
       same structure.
     """
     c = self.config
-    x_BTD = self.embedding_VD[...][tokens_BT].astype(c.dtype)
-    if c.scale_embeddings:
-      # Unit variance at the input, as tied heads want a small embedding
-      # (Gemma, arXiv 2403.08295).
-      x_BTD = x_BTD * c.d_model**0.5
+    x_BTD = self.embed(tokens_BT)
     P = len(c.pattern)
     new: list[Any] = []
     for stack, kinds, of_stack in (
@@ -133,6 +129,16 @@ class Decoder(nnx.Module):
       )
       new.append(of_stack)
     return self.final_norm(x_BTD), (new[0], new[1])
+
+  def embed(self, tokens_BT: jax.Array) -> jax.Array:
+    """Returns what the first layer reads, `[B, T, D]`."""
+    c = self.config
+    x_BTD = self.embedding_VD[...][tokens_BT].astype(c.dtype)
+    if c.scale_embeddings:
+      # Unit variance at the input, as tied heads want a small embedding
+      # (Gemma, arXiv 2403.08295).
+      x_BTD = x_BTD * c.d_model**0.5
+    return x_BTD
 
   def _scan(
     self,
