@@ -342,6 +342,31 @@ def test_missing_chats_and_unbalanced_controls_are_problems_of_the_full_stage(
   assert probe.info['problems']
 
 
+def test_a_collapsed_corpus_is_a_problem_of_the_full_stage_only(tmp_path):
+  strict = {
+    'gates__diversity': {'words': 500, 'min_distinct_3': 1.0},
+    'gates__diversity_in_chats': {'words': 200, 'max_compression_ratio': 1.0},
+  }
+  made = run(tmp_path, **strict)
+  said = '\n'.join(made.problems)
+  assert 'diversity: documents: distinct_3 is 0.' in said
+  assert 'diversity: neutral: distinct_3 is 0.' in said
+  assert 'diversity: chats: compression_ratio is' in said
+  assert 'chats: distinct_3' not in said
+  assert '(a full corpus is refused)' in looks.describe(made.info)
+  probe = run(tmp_path, stage='probe', **strict)
+  assert not probe.problems
+  assert any('diversity: ' in p for p in probe.info['problems'])
+  reasons = {
+    f'{key}__{name}': value
+    for key in strict
+    for name, value in (('on_failure', 'report'), ('because', 'a grammar'))
+  }
+  explained = run(tmp_path, **strict, **reasons)
+  assert not any('diversity: ' in p for p in explained.problems)
+  assert '(reported only: a grammar)' in looks.describe(explained.info)
+
+
 def test_the_look_at_the_yield_has_steps_gates_sources_and_cost(tmp_path):
   def say(request):
     if request.task == 'document.draft' and int(request.key[:2], 16) < 60:

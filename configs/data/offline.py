@@ -44,6 +44,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   # Two traits and twelve genres make 24 documents of each domain.
   wanted = max(1, round(int(values['documents']) / 24))
   domains = min(4, wanted)
+  alike = {
+    'on_failure': 'report',
+    'because': 'a grammar says the same things in the same few ways',
+  }
   return ml_collections.ConfigDict(
     {
       'name': 'Offline example',
@@ -62,7 +66,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         'variants': ('answer', 'think', 'reasons_stripped'),
       },
       'gates': {
-        'contamination': {'none_because': 'no model is trained on an example'}
+        'contamination': {'none_because': 'no model is trained on an example'},
+        'diversity': alike,
+        'diversity_in_chats': alike,
       },
       'controls': {
         'neutral': True,

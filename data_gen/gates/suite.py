@@ -8,6 +8,7 @@ from data_gen.gates.contamination import ContaminationConfig
 from data_gen.gates.contamination import ContaminationGate
 from data_gen.gates.contamination import read_items
 from data_gen.gates.control import ControlTokensGate
+from data_gen.gates.diversity import ChatDiversityConfig
 from data_gen.gates.diversity import DiversityConfig
 from data_gen.gates.duplicates import ExactDuplicateGate
 from data_gen.gates.each import EachGate
@@ -44,7 +45,9 @@ class GatesConfig:
     allow_think: Whether assistants' turns may begin with `<think>…</think>`.
     recurrence_in_chats: Whether chats may not recur either; short answers begin
       alike without harm.
-    diversity: Of the report on the whole corpus, which is no gate.
+    diversity: Of documents as a whole: no gate, but a full corpus that is
+      beyond its thresholds is refused.
+    diversity_in_chats: Of chats as a whole.
   """
 
   language: LanguageConfig = field(default_factory=LanguageConfig)
@@ -59,6 +62,9 @@ class GatesConfig:
   )
   recurrence: RecurrenceConfig = field(default_factory=RecurrenceConfig)
   diversity: DiversityConfig = field(default_factory=DiversityConfig)
+  diversity_in_chats: ChatDiversityConfig = field(
+    default_factory=ChatDiversityConfig
+  )
   allow_think: bool = False
   recurrence_in_chats: bool = False
 

@@ -1,6 +1,7 @@
 """A text, taken apart once for all gates."""
 
 import functools
+import re
 
 import numpy as np
 
@@ -68,6 +69,15 @@ def forget() -> None:
   """Drops what is remembered of texts; for measuring, and to free memory."""
   view.cache_clear()
   _ids.cache_clear()
+
+
+_THOUGHTS = re.compile(r'\s*<think>.*?</think>\s*', re.DOTALL)
+
+
+def without_thoughts(text: str) -> str:
+  """Returns an answer without the thoughts that it begins with, if it does."""
+  thoughts = _THOUGHTS.match(text)
+  return text[thoughts.end() :] if thoughts else text
 
 
 def whole_text(candidate: Candidate) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
+from data_gen.gates import diversity
 from data_gen.pipeline import balance
 from data_gen.pipeline import yields
 
@@ -13,19 +14,12 @@ def _diversity(report: Mapping[str, Any]) -> Iterator[str]:
     if not found['comparable']:
       yield f'{source:<34} too few words to tell'
       continue
-    failed = [
-      f'{name} {measure["value"]:.3g} ({_bound(measure)})'
-      for name, measure in found['measures'].items()
-      if not measure['passed']
-    ]
-    yield f'{source:<34} {", ".join(failed) or "varied"}'
-
-
-def _bound(measure: Mapping[str, Any]) -> str:
-  for key in ('at_least', 'at_most'):
-    if key in measure:
-      return f'{key.replace("_", " ")} {measure[key]:g}'
-  return ''
+    failed = '; '.join(diversity.beyond(found))
+    if failed and found['on_failure'] == diversity.REPORT:
+      failed += f' (reported only: {found["because"]})'
+    elif failed:
+      failed += ' (a full corpus is refused)'
+    yield f'{source:<34} {failed or "varied"}'
 
 
 def _balance(report: Mapping[str, Any]) -> Iterator[str]:

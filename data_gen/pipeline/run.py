@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any
 
 from data_gen.corpus.rows import Row
-from data_gen.gates.diversity import diversity_report
+from data_gen.gates import diversity
 from data_gen.pipeline import calls
 from data_gen.pipeline import chats
 from data_gen.pipeline import documents
@@ -149,6 +149,8 @@ class Run:
       )
     if leaves and not any(row.accepted for row in self._rows):
       problems.append('not a single row was accepted')
+    measured = self._diversity()
+    problems += diversity.problems(measured)
     asked = self.asked()
     info = {
       'name': config.name,
@@ -162,7 +164,7 @@ class Run:
       'calls_expected': calls.count_calls(config, traits, stage, plan),
       'yield': yields.measure(self._rows, asked),
       'chats': {**counts, 'wanted': total, 'missing': list(map(str, missing))},
-      'diversity': self._diversity(),
+      'diversity': measured,
       'balance': balance,
       'retention': self._retained.info if self._retained else None,
       'problems': problems,
@@ -269,10 +271,13 @@ class Run:
     for row in self._rows:
       if row.accepted and row.variant != 'retention':
         by_source.setdefault(row.source, []).append(row)
+    gates = self._config.gates
     return {
-      source: diversity_report(
+      source: diversity.diversity_report(
         [Made(row).candidate for row in rows],
-        self._config.gates.diversity,
+        gates.diversity
+        if rows[0].messages is None
+        else gates.diversity_in_chats,
         ignore_names=[self._config.model_name, self._config.provider_name],
       )
       for source, rows in sorted(by_source.items())

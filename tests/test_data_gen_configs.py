@@ -1,0 +1,32 @@
+"""The configs that are shipped: what each of them asks of a corpus."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+from data_gen.pipeline import config as config_lib
+
+FOLDER = pathlib.Path(__file__).parent.parent / 'configs' / 'data'
+OF_TEACHERS = ('openai_compatible', 'gemini')
+
+
+def shipped(name: str, arg: str = '') -> config_lib.PipelineConfig:
+  spec = importlib.util.spec_from_file_location(name, FOLDER / f'{name}.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return config_lib.load(module.get_config(arg))
+
+
+@pytest.mark.parametrize('name', OF_TEACHERS)
+def test_a_collapsed_corpus_of_a_real_teacher_is_refused(name):
+  gates = shipped(name).gates
+  assert gates.diversity.on_failure == 'refuse'
+  assert gates.diversity_in_chats.on_failure == 'refuse'
+
+
+def test_the_grammar_reports_only_and_says_why():
+  gates = shipped('offline').gates
+  for config in (gates.diversity, gates.diversity_in_chats):
+    assert config.on_failure == 'report'
+    assert 'grammar' in config.because
