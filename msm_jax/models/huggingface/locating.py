@@ -55,8 +55,8 @@ def locate(specs: Sequence[TensorSpec], names: Iterable[str]) -> Located:
     names: Of all tensors in all files of the checkpoint.
 
   Raises:
-    ConfigError: Naming tensors that are missing, or that the model has no
-      place for.
+    ConfigError: Naming all tensors that are missing, and all that the model
+      has no place for.
   """
   wanted = {spec.name for spec in specs}
   found: dict[str, str] = {}
@@ -75,16 +75,19 @@ def locate(specs: Sequence[TensorSpec], names: Iterable[str]) -> Located:
       ignored.append(name)
     else:
       unexpected.append(name)
-  if unexpected:
+  # Of very many names the nearest is slow to find, and helps nobody.
+  known = sorted(wanted) if len(unexpected) < 10 else []
+  problems = [
+    f'  {name}: the model has no place for this{schema.suggest(name, known)}'
+    for name in unexpected
+  ]
+  problems += [
+    f'  {name}: missing in the checkpoint'
+    for name in sorted(wanted - set(found))
+  ]
+  if problems:
     raise schema.ConfigError(
-      f'{_some(unexpected)}: the model has no place for this'
-      f'{schema.suggest(unexpected[0], sorted(wanted))}'
+      f'{len(problems)} tensors do not fit the config.json:\n'
+      + '\n'.join(problems)
     )
-  if missing := sorted(wanted - set(found)):
-    raise schema.ConfigError(f'{_some(missing)}: missing in the checkpoint')
   return Located(found, tied_head, tuple(ignored))
-
-
-def _some(names: list[str]) -> str:
-  more = f' and {len(names) - 3} more' if len(names) > 3 else ''
-  return ', '.join(names[:3]) + more
