@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from msm_jax.models import attention
 from msm_jax.models import layers
+from msm_jax.models import projection
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
 
@@ -63,7 +64,7 @@ class Decoder(nnx.Module):
     V, D = c.vocab_size, c.d_model
     self.config = c
     self.embedding_VD = nnx.Param(
-      layers.normal(D**-0.5)(rngs.params(), (V, D), dtype)
+      projection.normal(D**-0.5)(rngs.params(), (V, D), dtype)
     )
     # A depth that is no multiple of the pattern has a stack of its own for the
     # rest: cutting one stack in two would copy all of it in every step.
@@ -74,7 +75,7 @@ class Decoder(nnx.Module):
     self.final_norm = layers.RMSNorm((D,), c)
     if not c.tied_embeddings:
       self.untied_head_DV = nnx.Param(
-        layers.normal(D**-0.5)(rngs.params(), (D, V), dtype)
+        projection.normal(D**-0.5)(rngs.params(), (D, V), dtype)
       )
 
   def __call__(

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from msm_jax.models import rope
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
+from msm_jax.models.projection import Projection
 
 Mix = Callable[
   [LayerConfig, jax.Array, jax.Array, jax.Array, Any],
@@ -30,10 +31,6 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'silu': jax.nn.silu,
   'gelu_tanh': functools.partial(jax.nn.gelu, approximate=True),
 }
-
-
-def normal(stddev: float) -> nnx.Initializer:
-  return nnx.initializers.truncated_normal(stddev)
 
 
 class RMSNorm(nnx.Module):
@@ -55,42 +52,6 @@ class RMSNorm(nnx.Module):
     if self.offset:
       scale = scale + self.offset
     return (y * scale).astype(x.dtype)
-
-
-class Projection(nnx.Module):
-  """A linear map between named axes, e.g. `'BTD,DHC->BTHC'`."""
-
-  def __init__(
-    self,
-    equation: str,
-    shape: tuple[int, ...],
-    c: DecoderConfig,
-    *,
-    stddev: float,
-    bias: bool = False,
-    rngs: nnx.Rngs,
-  ):
-    """Makes new parameters.
-
-    Args:
-      equation: Of `jnp.einsum`: inputs `BT…`, the kernel, outputs `BT…`.
-      shape: Of the kernel: its input axes, then its output axes.
-      c: For the parameters' dtype.
-      stddev: Of the truncated normal distribution of the kernel.
-      bias: Whether a bias over the output axes is added.
-      rngs: For the kernel.
-    """
-    dtype = jnp.dtype(c.param_dtype)
-    self.equation = equation
-    self.kernel = nnx.Param(normal(stddev)(rngs.params(), shape, dtype))
-    outputs = shape[-len(equation.split('->BT')[1]) :]
-    self.bias = nnx.Param(jnp.zeros(outputs, dtype)) if bias else None
-
-  def __call__(self, x: jax.Array) -> jax.Array:
-    y = jnp.einsum(self.equation, x, self.kernel[...].astype(x.dtype))
-    if self.bias is not None:
-      y = y + self.bias[...].astype(x.dtype)[None, None]
-    return y
 
 
 class Attention(nnx.Module):

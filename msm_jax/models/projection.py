@@ -1,0 +1,210 @@
+"""The one place with kernels: linear maps, frozen or not, with adapters or not.
+
+Letters in equations are those of `layers`; `r` is the rank of an adapter.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+
+from msm_jax.models import quantised
+from msm_jax.models.config import DecoderConfig
+
+
+def normal(stddev: float) -> nnx.Initializer:
+  return nnx.initializers.truncated_normal(stddev)
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+  """An equation such as `'BTD,DHC->BTHC'`, taken apart.
+
+  Attributes:
+    x: Axes of the input.
+    kernel: Of the kernel: shared ones, inputs, outputs, in this order.
+    y: Of the output.
+  """
+
+  x: str
+  kernel: str
+  y: str
+
+  @classmethod
+  def of(cls, equation: str) -> 'Axes':
+    """Parses an equation.
+
+    Raises:
+      ValueError: If the kernel's axes are in another order.
+    """
+    operands, y = equation.split('->')
+    x, kernel = operands.split(',')
+    axes = cls(x, kernel, y)
+    if axes.shared + axes.inputs + axes.outputs != kernel:
+      raise ValueError(
+        f'{equation}: expected a kernel whose axes are those that both sides '
+        'have, then inputs, then outputs'
+      )
+    return axes
+
+  @property
+  def shared(self) -> str:
+    """Axes over which there are independent kernels, e.g. of experts."""
+    return ''.join(a for a in self.kernel if a in self.x and a in self.y)
+
+  @property
+  def inputs(self) -> str:
+    return ''.join(a for a in self.kernel if a not in self.y)
+
+  @property
+  def outputs(self) -> str:
+    return ''.join(a for a in self.kernel if a not in self.x)
+
+  @property
+  def product(self) -> str:
+    """The equation itself: input and kernel to output."""
+    return f'{self.x},{self.kernel}->{self.y}'
+
+  @property
+  def down(self) -> str:
+    """Input and `a` to what the adapter keeps of it, `[…, r]`."""
+    return f'{self.x},{self.shared}{self.inputs}r->{self._kept}'
+
+  @property
+  def up(self) -> str:
+    """That and `b` to output."""
+    return f'{self._kept},{self.shared}r{self.outputs}->{self.y}'
+
+  @property
+  def delta(self) -> str:
+    """`a` and `b` to the kernel that the adapter is."""
+    a, b = f'{self.shared}{self.inputs}r', f'{self.shared}r{self.outputs}'
+    return f'{a},{b}->{self.kernel}'
+
+  @property
+  def _kept(self) -> str:
+    return ''.join(a for a in self.x if a not in self.inputs) + 'r'
+
+  def along_y(self, per_output: jax.Array) -> jax.Array:
+    """Gives an array over the shared and output axes the rank of `y`."""
+    own = self.shared + self.outputs
+    others = [i for i, axis in enumerate(self.y) if axis not in own]
+    return jnp.expand_dims(per_output, others)
+
+  def along_kernel(self, per_output: jax.Array) -> jax.Array:
+    """Gives an array over the shared and output axes the rank of a kernel."""
+    first = len(self.shared)
+    return jnp.expand_dims(per_output, range(first, first + len(self.inputs)))
+
+  def norms(self, kernel: jax.Array) -> jax.Array:
+    """Returns the norm of what leads to each output, `[shared, outputs]`."""
+    first = len(self.shared)
+    over = tuple(range(first, first + len(self.inputs)))
+    return jnp.sqrt(jnp.sum(kernel * kernel, axis=over))
+
+
+def dense(
+  axes: Axes,
+  kernel: jax.Array | quantised.Quantised,
+  shape: tuple[int, ...],
+  dtype: Any,
+) -> jax.Array:
+  """Returns one layer's kernel in this dtype, whatever it is kept as.
+
+  Args:
+    axes: Of the kernel.
+    kernel: As it is kept.
+    shape: Of the kernel, with which 4-bit codes are read.
+    dtype: Of the result.
+  """
+  if not isinstance(kernel, dict):
+    return kernel.astype(dtype)
+  shared = len(axes.shared)
+  dequantise = functools.partial(
+    quantised.dequantise, shape=shape[shared:], inputs=len(axes.inputs)
+  )
+  for _ in range(shared):
+    dequantise = jax.vmap(dequantise)
+  return dequantise(kernel).astype(dtype)
+
+
+class Projection(nnx.Module):
+  """A linear map between named axes, e.g. `'BTD,DHC->BTHC'`."""
+
+  def __init__(
+    self,
+    equation: str,
+    shape: tuple[int, ...],
+    c: DecoderConfig,
+    *,
+    stddev: float,
+    bias: bool = False,
+    rngs: nnx.Rngs,
+  ):
+    """Makes new parameters.
+
+    Args:
+      equation: Of `jnp.einsum`: inputs `BT…`, the kernel, outputs `BT…`.
+      shape: Of the kernel: its input axes, then its output axes.
+      c: For the parameters' dtype.
+      stddev: Of the truncated normal distribution of the kernel.
+      bias: Whether a bias over the output axes is added.
+      rngs: For the kernel.
+    """
+    dtype = jnp.dtype(c.param_dtype)
+    self.axes = Axes.of(equation)
+    self.shape = shape
+    self.kernel = nnx.Param(normal(stddev)(rngs.params(), shape, dtype))
+    self.bias = None
+    if bias:
+      n_outputs = len(self.axes.shared + self.axes.outputs)
+      self.bias = nnx.Param(jnp.zeros(shape[-n_outputs:], dtype))
+    # What `lora` changes: how the kernel is kept, and what is added to it.
+    self.frozen = False
+    self.lora: nnx.Dict | None = None
+    self.lora_scale = 1.0
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    y = self._product(x)
+    if self.lora is not None:
+      y = self._adapted(x, y)
+    if self.bias is not None:
+      y = y + self.axes.along_y(self.bias[...].astype(x.dtype))
+    return y
+
+  def _kernel(self) -> jax.Array | quantised.Quantised:
+    if isinstance(self.kernel, nnx.Param):
+      return self.kernel[...]
+    return {name: leaf[...] for name, leaf in self.kernel.items()}
+
+  def _product(self, x: jax.Array) -> jax.Array:
+    def product(x: jax.Array, kernel: Any) -> jax.Array:
+      in_dtype = dense(self.axes, kernel, self.shape, x.dtype)
+      return jnp.einsum(self.axes.product, x, in_dtype)
+
+    if self.frozen:
+      # The backward pass makes the kernel anew from how it is kept; a scan
+      # would save it for every layer otherwise.
+      product = jax.checkpoint(product, prevent_cse=False)
+    return product(x, self._kernel())
+
+  def _adapted(self, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Adds the adapter's output to the kernel's; see `lora`."""
+    assert self.lora is not None
+    axes, scale = self.axes, self.lora_scale
+    a, b = self.lora['a'][...], self.lora['b'][...]
+    kept = jnp.einsum(axes.down, x, a.astype(x.dtype)) * scale
+    y = y + jnp.einsum(axes.up, kept, b.astype(x.dtype))
+    if 'magnitude' not in self.lora:
+      return y
+    # DoRA, section 4.3: the norm counts as a constant in the backward pass.
+    a, b = jax.lax.stop_gradient((a, b))
+    kernel = dense(axes, self._kernel(), self.shape, jnp.float32)
+    norms = axes.norms(kernel + scale * jnp.einsum(axes.delta, a, b))
+    # An output without weights has the norm and the magnitude 0.
+    norms = jnp.maximum(norms, jnp.finfo(jnp.float32).tiny)
+    ratio = self.lora['magnitude'][...] / norms
+    return y * axes.along_y(ratio).astype(y.dtype)
