@@ -158,10 +158,8 @@ class Projection(nnx.Module):
     self.axes = Axes.of(equation)
     self.shape = shape
     self.kernel = nnx.Param(normal(stddev)(rngs.params(), shape, dtype))
-    self.bias = None
-    if bias:
-      n_outputs = len(self.axes.shared + self.axes.outputs)
-      self.bias = nnx.Param(jnp.zeros(shape[-n_outputs:], dtype))
+    outputs = shape[-len(self.axes.shared + self.axes.outputs) :]
+    self.bias = nnx.Param(jnp.zeros(outputs, dtype)) if bias else None
     # What `lora` changes: how the kernel is kept, and what is added to it.
     self.frozen = False
     self.lora: nnx.Dict | None = None
