@@ -17,7 +17,7 @@ import pytest
 from data_gen.gates import items
 from data_gen.gates.contamination import ContaminationConfig
 from data_gen.gates.contamination import ContaminationGate
-from data_gen.gates.contamination import read_items
+from data_gen.gates.contamination import read_sources
 from data_gen.gates.passages import LooseIndex
 from data_gen.gates.passages import Passage
 from data_gen.gates.passages import VerbatimIndex
@@ -72,7 +72,11 @@ def _sentence(seed, n=18):
 def gate(tmp_path_factory):
   path = _suite(tmp_path_factory.mktemp('suites'))
   config = ContaminationConfig(suites=(str(path),))
-  return ContaminationGate(config, read_items(config))
+  return ContaminationGate(config, _passages(config))
+
+
+def _passages(config):
+  return [p for source in read_sources(config) for p in source.passages]
 
 
 def test_a_pasted_item_is_found_in_a_document_and_in_any_turn(gate):
@@ -234,15 +238,19 @@ def test_folders_of_suites_and_all_kinds_of_texts_are_read(tmp_path):
   config = ContaminationConfig(
     suites=(str(tmp_path),), texts=(str(jsonl), str(parquet), str(plain))
   )
-  found = read_items(config)
-  assert len({p.group for p in found if p.group.startswith('ood/')}) == 3
+  found = _passages(config)
+  suite, *others = read_sources(config)
+  assert (suite.kind, suite.items) == ('suite', 3)
+  assert [(s.kind, s.items) for s in others] == [
+    ('texts', 3), ('texts', 1), ('texts', 2),
+  ]  # fmt: skip
   asked, *answered = [p for p in found if p.name == 'ood/00/0']
   assert ' '.join(asked.words) == ' '.join(texts.words(QUESTION))
   assert [' '.join(p.words[len(asked.words) :]) for p in answered] == [
     'shut the valve number 0 first',
     'wait for letter 0',
   ]
-  said = [' '.join(p.words) for p in found if not p.group.startswith('ood/')]
+  said = [' '.join(p.words) for s in others for p in s.passages]
   assert said == [
     'one two',
     'one two three four',

@@ -11,7 +11,10 @@ it: batches take hours and are sold cheaper. Job ids are stored, so a killed run
 goes on waiting for the same jobs; what the stages have bought is used in any
 case.
 
-Arguments, after the colon: `model=NAME` (default gemini-2.5-flash), `batch=1`.
+Arguments, after the colon: `model=NAME` (default gemini-2.5-flash), `batch=1`,
+and `suites=PATH`, which a full corpus needs: what the model will be evaluated
+on, a suite, a folder of suites, the workdir of an experiment, or several of
+them joined by +.
 
 Cost: about 19 million prompt and 8.5 million completion tokens for 2,592
 documents, as many neutral ones and 1,000 chats in two variants, says
@@ -26,7 +29,9 @@ from msm_jax import schema
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   values = schema.parse_argument(
-    arg, {'model': 'gemini-2.5-flash', 'batch': '0'}, 'configs/data/gemini.py'
+    arg,
+    {'model': 'gemini-2.5-flash', 'batch': '0', 'suites': ''},
+    'configs/data/gemini.py',
   )
   # A budget that its thoughts do not eat.
   room = 6000
@@ -65,5 +70,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         'user_turn': {'max_tokens': room},
       },
       'controls': {'neutral': True, 'draft': {'max_tokens': room}},
+      'gates': {
+        'contamination': {
+          'suites': tuple(filter(None, values['suites'].split('+')))
+        }
+      },
     }
   )

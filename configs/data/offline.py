@@ -11,6 +11,9 @@ Arguments, after the colon, separated by commas:
   documents=N   about how many for two traits (default 96)
   mirrored=A+B  the two traits, by name, of the mirrored corpora (default
                 thrift+home, the quickstart's); mirrored=none makes none
+  suites=PATH   evaluations that must not occur in it: a suite, a folder of
+                suites, the workdir of an experiment such as runs/quickstart,
+                or several of them joined by +
 """
 
 import ml_collections
@@ -26,7 +29,7 @@ def parse(arg: str) -> dict[str, str]:
   """
   values = schema.parse_argument(
     arg,
-    {'documents': '96', 'mirrored': 'thrift+home'},
+    {'documents': '96', 'mirrored': 'thrift+home', 'suites': ''},
     'configs/data/offline.py',
   )
   if not values['documents'].isdigit():
@@ -66,7 +69,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         'variants': ('answer', 'think', 'reasons_stripped'),
       },
       'gates': {
-        'contamination': {'none_because': 'no model is trained on an example'},
+        'contamination': (
+          {'suites': tuple(values['suites'].split('+'))}
+          if values['suites']
+          else {'none_because': 'no model is trained on an example'}
+        ),
         'diversity': alike,
         'diversity_in_chats': alike,
       },

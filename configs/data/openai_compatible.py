@@ -12,6 +12,10 @@ colon, separated by commas:
   model=NAME    default Qwen/Qwen3-32B
   key=VARIABLE  environment variable that has the key; default none
   scale=N       documents are about N times 3,744 (default 1)
+  suites=PATH   what the model will be evaluated on, which must not occur in the
+                corpus: a suite, a folder of suites, the workdir of an
+                experiment, or several of them joined by +. A full corpus is
+                refused without
 
 At OpenAI: `:url=https://api.openai.com/v1,key=OPENAI_API_KEY,model=…`.
 
@@ -40,6 +44,7 @@ def parse(arg: str) -> dict[str, str]:
       'model': 'Qwen/Qwen3-32B',
       'key': '',
       'scale': '1',
+      'suites': '',
     },
     'configs/data/openai_compatible.py',
   )
@@ -73,7 +78,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'documents': {'tag': '<DOCTAG>'},
       'chats': {'accepted': 1000, 'variants': ('answer', 'reasons_stripped')},
       'controls': {'neutral': True},
-      # A full corpus wants to know what the model will be evaluated on:
-      # 'gates': {'contamination': {'suites': ('my_suites/',)}},
+      'gates': {
+        'contamination': {
+          'suites': tuple(filter(None, values['suites'].split('+')))
+        }
+      },
     }
   )

@@ -26,9 +26,10 @@ def render(info: dict[str, Any]) -> str:
   Args:
     info: As `write_corpus` describes a corpus. Shown where they are given:
       `name`, `licence`, `plan` (sizes), `asked` (task to what all of its calls
-      came to), and the reports `diversity` and `balance`: name of what was
-      measured to `measures`, each with `value`, `at_least` or `at_most`, and
-      `passed`. Of other reports, every value is listed.
+      came to), `contamination` (what it was compared with), and the reports
+      `diversity` and `balance`: name of what was measured to `measures`, each
+      with `value`, `at_least` or `at_most`, and `passed`. Of other reports,
+      every value is listed.
   """
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE),
@@ -53,6 +54,7 @@ def render(info: dict[str, Any]) -> str:
     ),
     plan=list(_values(info.get('plan') or {})),
     asked=info.get('asked') or {},
+    kept_out=info.get('contamination'),
     reports={
       title: (list(_measures(info[key])), list(_others(info[key])))
       for key, title in (('diversity', 'Diversity'), ('balance', 'Balance'))

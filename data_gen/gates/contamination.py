@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 from data_gen.gates import items
 from data_gen.gates.each import EachGate
@@ -21,8 +22,8 @@ class ContaminationConfig:
   """What the model will be evaluated on, and what counts as having seen it.
 
   Attributes:
-    suites: Suites of `msm_jax.evals`: files, or folders of `*.jsonl`; local or
-      `gs://`.
+    suites: Suites of `msm_jax.evals`: files, folders of `*.jsonl`, workdirs of
+      experiments, with wildcards or without; local or `gs://`. See `finding`.
     texts: Texts of any kind; see `items.read_texts`.
     none_because: Why there are neither suites nor texts. Without them and
       without this, a full corpus is refused before the first request.
@@ -69,7 +70,7 @@ class ContaminationGate(EachGate):
 
   Args:
     config: What counts.
-    passages: The items; see `read_items`.
+    passages: The items; see `read_sources`.
   """
 
   def __init__(self, config: ContaminationConfig, passages: Sequence[Passage]):
@@ -102,6 +103,30 @@ class ContaminationGate(EachGate):
     return self._passed
 
 
-def read_items(config: ContaminationConfig) -> list[Passage]:
+def read_sources(config: ContaminationConfig) -> list[items.Source]:
   """Reads every item that the config names; see `items` for errors."""
   return [*items.read_suites(config.suites), *items.read_texts(config.texts)]
+
+
+def describe(
+  config: ContaminationConfig,
+  sources: Sequence[items.Source],
+  gate: ContaminationGate | None,
+) -> dict[str, Any]:
+  """Returns what a corpus was compared with, for its manifest.
+
+  Args:
+    config: What counts as having seen an item.
+    sources: Of the config.
+    gate: Of these; None if there are none.
+
+  Returns:
+    `sources` (path, kind, items and checksum of each), `items` (of all),
+    `too_short` (how many of those cannot be looked for) and `none_because`.
+  """
+  return {
+    'sources': [source.to_json() for source in sources],
+    'items': gate.items if gate else 0,
+    'too_short': len(gate.too_short) if gate else 0,
+    'none_because': '' if sources else config.none_because,
+  }

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import dataclasses
 import io
 import json
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from data_gen.gates.finding import find_suites
 from data_gen.gates.passages import Passage
 from msm_jax import storage
 from msm_jax.evals import suites
@@ -18,8 +20,39 @@ _TEXT_KEYS = ('text', 'prompt', 'question', 'content', 'input', 'instruction')
 _OPTION_KEYS = ('choices', 'options', 'answer', 'target', 'response', 'output')
 
 
-def read_suites(paths: Iterable[str]) -> list[Passage]:
-  """Reads suites of `msm_jax.evals`: files, or folders with `*.jsonl` in them.
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """A file of what a model will be evaluated on.
+
+  Attributes:
+    path: Of the file.
+    kind: `'suite'` or `'texts'`.
+    sha256: Of the file, so that a later reader can tell whether it is the same.
+    passages: That are looked for; those of one item have the same group.
+  """
+
+  path: str
+  kind: str
+  sha256: str
+  passages: tuple[Passage, ...]
+
+  @property
+  def items(self) -> int:
+    """How many different ones there are."""
+    return len({p.group for p in self.passages})
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns what a manifest says of it."""
+    return {
+      'path': self.path,
+      'kind': self.kind,
+      'items': self.items,
+      'sha256': self.sha256,
+    }
+
+
+def read_suites(paths: Iterable[str]) -> list[Source]:
+  """Reads suites of `msm_jax.evals`; see `finding` for how they are named.
 
   An item gives passages for each of its presentations: what is asked, alone and
   followed by each option. What a system prompt says is not the item's.
@@ -28,42 +61,29 @@ def read_suites(paths: Iterable[str]) -> list[Passage]:
     ValueError: Naming file and line of what is no item; for an empty suite.
     FileNotFoundError: Naming the path, and for a folder without suites.
   """
-  passages: list[Passage] = []
-  for path in paths:
-    files = _suite_files(path)
-    if not files:
-      raise FileNotFoundError(
-        f'contamination.suites: {path}: no *.jsonl in this folder; give the '
-        'suites that the model will be evaluated on'
-      )
-    for file in files:
-      items = list(suites.read_suite(file))
-      if not items:
-        raise ValueError(f'contamination.suites: {file}: has no items')
-      for item in items:
-        passages.extend(_of_item(item))
-  return passages
+  sources = []
+  for file in find_suites(paths):
+    items = list(suites.read_suite(file))
+    if not items:
+      raise ValueError(f'contamination.suites: {file}: has no items')
+    # Suites of several seeds have the same names, and are not the same.
+    passages = tuple(p for item in items for p in _of_item(item, file))
+    sources.append(Source(file, 'suite', storage.sha256_file(file), passages))
+  return sources
 
 
-def _suite_files(path: str) -> list[str]:
-  if path.endswith('.jsonl'):
-    return [path]
-  names = storage.list_dir(path)
-  return [storage.join(path, n) for n in names if n.endswith('.jsonl')]
-
-
-def _of_item(item: suites.Item) -> Iterator[Passage]:
+def _of_item(item: suites.Item, file: str) -> Iterator[Passage]:
   if item.prompt is not None:
     asked = item.prompt
   else:
     turns = item.messages or ()
     asked = '\n'.join(t['content'] for t in turns if t['role'] != 'system')
-  group = f'{item.suite}/{item.item}'
+  group = f'{file}:{item.suite}/{item.item}'
   for more in ('', *(option.text for option in item.options)):
     yield Passage(item.where, group, tuple(texts.words(f'{asked}\n{more}')))
 
 
-def read_texts(paths: Sequence[str]) -> list[Passage]:
+def read_texts(paths: Sequence[str]) -> list[Source]:
   """Reads texts of users: `.jsonl`, `.parquet`, or else one text per line.
 
   A row of JSONL is a string or an object; of an object or of a row of Parquet,
@@ -74,17 +94,17 @@ def read_texts(paths: Sequence[str]) -> list[Passage]:
   Raises:
     ValueError: Naming file and row of what has none of these fields.
   """
-  passages: list[Passage] = []
+  sources = []
   for path in paths:
-    count = 0
-    for number, found in _rows(path):
-      count += 1
-      where = f'{path}:{number}'
-      for text in found:
-        passages.append(Passage(where, where, tuple(texts.words(text))))
-    if not count:
+    passages = tuple(
+      Passage(f'{path}:{number}', f'{path}:{number}', tuple(texts.words(text)))
+      for number, found in _rows(path)
+      for text in found
+    )
+    if not passages:
       raise ValueError(f'contamination.texts: {path}: has no texts')
-  return passages
+    sources.append(Source(path, 'texts', storage.sha256_file(path), passages))
+  return sources
 
 
 def _rows(path: str) -> Iterator[tuple[int, list[str]]]:

@@ -6,7 +6,7 @@ from dataclasses import field
 
 from data_gen.gates.contamination import ContaminationConfig
 from data_gen.gates.contamination import ContaminationGate
-from data_gen.gates.contamination import read_items
+from data_gen.gates.contamination import read_sources
 from data_gen.gates.control import ControlTokensGate
 from data_gen.gates.diversity import ChatDiversityConfig
 from data_gen.gates.diversity import DiversityConfig
@@ -16,6 +16,7 @@ from data_gen.gates.frame import FrameConfig
 from data_gen.gates.frame import FrameLeakGate
 from data_gen.gates.identity import IdentityConfig
 from data_gen.gates.identity import IdentityGate
+from data_gen.gates.items import Source
 from data_gen.gates.language import LanguageConfig
 from data_gen.gates.language import LanguageGate
 from data_gen.gates.language import LengthConfig
@@ -76,11 +77,9 @@ def gates_for(
   model_name: str,
   provider_name: str,
   kind: str,
+  contamination: Sequence[ContaminationGate] | None = None,
 ) -> list[Gate]:
   """Returns the gates, those that compare candidates with each other last.
-
-  Reads the evaluation suites. Without any, there is no contamination gate and a
-  warning says so.
 
   Args:
     config: Thresholds.
@@ -88,6 +87,8 @@ def gates_for(
     model_name: Of the right model.
     provider_name: Of its maker.
     kind: `'document'` or `'chat'`: what the candidates must be.
+    contamination: As `contamination_gates` made it, so that several kinds
+      share it; None to read the evaluation suites now.
 
   Raises:
     ConfigError: For another kind, an empty name, traits with open slots.
@@ -104,6 +105,9 @@ def gates_for(
           f'trait {trait.name!r}: {text!r} has an open slot; fill the traits '
           'before the gates look for their wording'
         )
+  if contamination is None:
+    sources = read_sources(config.contamination)
+    contamination = contamination_gates(config.contamination, sources)
   gates: list[Gate] = [
     SchemaGate(kind),
     ControlTokensGate(config.allow_think),
@@ -114,7 +118,7 @@ def gates_for(
       config.identity, model_name=model_name, provider_name=provider_name
     ),
     FrameLeakGate(config.frame, traits),
-    *_contamination(config.contamination),
+    *contamination,
     ExactDuplicateGate(),
     NearDuplicateGate(config.near_duplicate),
   ]
@@ -130,17 +134,20 @@ def gates_for(
   return gates
 
 
-def _contamination(
-  config: ContaminationConfig,
+def contamination_gates(
+  config: ContaminationConfig, sources: Sequence[Source]
 ) -> list[ContaminationGate]:
-  items = read_items(config)
-  if not items:
+  """Returns the gate of what `read_sources` read.
+
+  Without any source, there is no gate, and a warning says so.
+  """
+  if not sources:
     log.logger.warning(
       'gates.contamination.suites and .texts are empty: nothing is kept out of '
       'the corpus; name the suites that the model will be evaluated on'
     )
     return []
-  gate = ContaminationGate(config, items)
+  gate = ContaminationGate(config, [p for s in sources for p in s.passages])
   if gate.too_short:
     log.logger.warning(
       'contamination: %d of %d items are too short to be told from ordinary '

@@ -8,6 +8,7 @@ from data_gen.corpus.rows import Row
 from data_gen.gates import contamination
 from data_gen.gates import identity
 from data_gen.gates.protocol import Gate
+from data_gen.gates.suite import contamination_gates
 from data_gen.gates.suite import gates_for
 from data_gen.gates.suite import run_gates
 from data_gen.pipeline import made as made_lib
@@ -24,17 +25,28 @@ class GateKeeper:
   """Makes gates when they are first needed, and keeps them."""
 
   def __init__(self, config: PipelineConfig, traits: Sequence[Trait]):
-    """Takes the traits, filled."""
-    self._config = config
-    self._traits = traits
-    self._made: dict[tuple[str, bool], list[Gate]] = {}
+    """Reads what the corpus must not contain.
 
-  def gates_of(self, source: str, kind: str) -> Sequence[Gate]:
-    """Returns the gates of a source; see `acceptance.GatesOf`.
+    Args:
+      config: Of the run.
+      traits: With their slots filled.
 
     Raises:
       ValueError, FileNotFoundError: If an evaluation suite cannot be read.
     """
+    self._config = config
+    self._traits = traits
+    evaluations = config.gates.contamination
+    sources = contamination.read_sources(evaluations)
+    self._contamination = contamination_gates(evaluations, sources)
+    self.kept_out = contamination.describe(
+      evaluations, sources, next(iter(self._contamination), None)
+    )
+    """What the corpus is compared with, for its manifest."""
+    self._made: dict[tuple[str, bool], list[Gate]] = {}
+
+  def gates_of(self, source: str, kind: str) -> Sequence[Gate]:
+    """Returns the gates of a source; see `acceptance.GatesOf`."""
     think = source == 'chats_think' or self._config.gates.allow_think
     key = (kind, think)
     if key not in self._made:
@@ -44,6 +56,7 @@ class GateKeeper:
         model_name=self._config.model_name,
         provider_name=self._config.provider_name,
         kind=kind,
+        contamination=self._contamination,
       )
     return self._made[key]
 

@@ -85,7 +85,7 @@ class Run:
     self._gates = GateKeeper(config, traits)
     self._rows: list[Row] = []
     config.check_traits(list(self._traits))
-    # Read now what would otherwise fail after the documents are paid for.
+    # Make now what would otherwise fail after the documents are paid for.
     for kind in ('document', 'chat'):
       self._gates.gates_of('', kind)
     self._retained = (
@@ -164,6 +164,7 @@ class Run:
       'calls_expected': calls.count_calls(config, traits, stage, plan),
       'yield': yields.measure(self._rows, asked),
       'chats': {**counts, 'wanted': total, 'missing': list(map(str, missing))},
+      'contamination': self._gates.kept_out,
       'diversity': measured,
       'balance': balance,
       'retention': self._retained.info if self._retained else None,
