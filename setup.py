@@ -25,6 +25,7 @@ CORE = [
   'scipy',
   'sentencepiece',
   'tensorboardX',
+  'tokenizers',
 ]
 
 EXTRAS = {
@@ -49,7 +50,12 @@ setuptools.setup(
     include=['msm_jax', 'msm_jax.*', 'data_gen', 'data_gen.*']
   ),
   package_data={
-    'msm_jax': ['py.typed', 'report/*.j2', 'report/*.css'],
+    'msm_jax': [
+      'py.typed',
+      'report/*.j2',
+      'report/*.css',
+      'tokenizers/templates/*.jinja',
+    ],
     'data_gen': [
       'py.typed',
       'traits/*.md',

@@ -267,6 +267,14 @@ def test_a_damaged_tokenizer_is_not_loaded(tmp_path):
 
 
 def test_a_tokenizer_that_was_never_finished_is_not_loaded(tmp_path):
-  (tmp_path / 'tokenizer.model').write_bytes(model())
-  with pytest.raises(storage.NotPublishedError):
-    tokenizers.load_tokenizer(tmp_path)
+  tokenizers.publish_tokenizer(tmp_path / 'a', model())
+  (tmp_path / 'a' / 'manifest.json').unlink()
+  with pytest.raises(storage.NotPublishedError, match='has not finished'):
+    tokenizers.load_tokenizer(tmp_path / 'a')
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+  (tmp_path / 'notes.txt').write_text('none here')
+  for path, what in ((tmp_path, 'notes.txt'), (tmp_path / 'b', 'not exist')):
+    with pytest.raises(storage.NotPublishedError, match=what):
+      tokenizers.load_tokenizer(path)

@@ -5,14 +5,9 @@ from collections.abc import Iterator
 import hashlib
 import heapq
 import io
-import json
-import os
-from typing import Any
 
 import sentencepiece
 
-from msm_jax import storage
-from msm_jax.tokenizers import _sentencepiece
 from msm_jax.tokenizers import _template
 
 MODEL_TYPES = ('bpe', 'unigram')
@@ -117,25 +112,3 @@ def train_sentencepiece(
       f'pieces on this corpus: {e}'
     ) from e
   return model.getvalue()
-
-
-def publish_tokenizer(
-  out: str | os.PathLike[str],
-  model: bytes,
-  *,
-  template: _template.ChatTemplate | None = None,
-  info: dict[str, Any] | None = None,
-) -> _sentencepiece.SentencePieceTokenizer:
-  """Publishes a model and its template as a directory of kind 'tokenizer'."""
-  template = template or _template.ChatTemplate()
-  tokenizer = _sentencepiece.SentencePieceTokenizer(model, template)
-  with storage.publish(os.fspath(out), kind=_sentencepiece.KIND) as publication:
-    (publication.dir / _sentencepiece.MODEL_NAME).write_bytes(model)
-    (publication.dir / _sentencepiece.TEMPLATE_NAME).write_text(
-      json.dumps(template.to_json(), indent=2) + '\n', encoding='utf-8'
-    )
-    publication.info.update(info or {})
-    publication.info.update(
-      vocab_size=tokenizer.vocab_size, fingerprint=tokenizer.fingerprint
-    )
-  return tokenizer

@@ -1,0 +1,236 @@
+"""Ids are those of `transformers`, for the chat templates of every family."""
+
+import datetime
+import unicodedata
+
+from hypothesis import assume
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+import pytest
+import tokenizer_families
+
+FAMILIES = tokenizer_families.FAMILIES
+every_family = pytest.mark.parametrize('name', FAMILIES)
+
+# What templates and tokenizers have trouble with: white space that is trimmed
+# or merges with the template's own, text that the template writes too, texts
+# that it looks for, and characters that we use ourselves.
+AWKWARD = (
+  *('', ' ', '\n', '\n\n', '  \n', '\t', '\r\n', '\u00a0', '\u3000', '\u2581'),
+  *(
+    'user',
+    'assistant',
+    'assistant\n',
+    'model\n',
+    '<|assistant|>\n',
+    '[/INST]',
+  ),
+  *('<think>', '</think>', '<think>\nhm\n</think>\n\n', '<tool_response>'),
+  *('</tool_response>', '/think', '/no_think', '/system_override', '{{ x }}'),
+  *(
+    '\U000f0000',
+    '\U000f0003x',
+    '\U00100000',
+    '\U00100001',
+    '\ufdd0',
+    '\ue000',
+  ),
+  *('<', '|', '>', '<|', '|>', 'im_end', '<0x41>', '<table>', 'e\u0301', '\0'),
+  *('Which?', ' first', 'It costs 12345.', 'été', '東京', '😀👩‍👩‍👧', 'ﬁ ①'),
+)
+plain_texts = st.lists(
+  st.one_of(st.sampled_from(AWKWARD), st.text(max_size=5)), max_size=5
+).map(''.join)
+SPECIAL = sorted({t for f in FAMILIES.values() for t in f.special})
+# With control tokens of this family and of others.
+control_texts = st.lists(
+  st.one_of(st.sampled_from(SPECIAL), plain_texts), min_size=1, max_size=5
+).map(''.join)
+
+
+def conversations(contents, roles):
+  """Turns that begin with the user, after a system message or none."""
+  turns = st.lists(contents, min_size=1, max_size=5).map(
+    lambda texts: [
+      {'role': ('user', 'assistant')[i % 2], 'content': text}
+      for i, text in enumerate(texts)
+    ]
+  )
+  if 'system' not in roles:
+    return turns
+  system = contents.map(lambda text: [{'role': 'system', 'content': text}])
+  return st.builds(lambda a, b: a + b, st.one_of(st.just([]), system), turns)
+
+
+def has_control(chat, name) -> bool:
+  texts = [message['content'] for message in chat]
+  return any(
+    token in text for token in FAMILIES[name].special for text in texts
+  )
+
+
+@pytest.fixture(autouse=True)
+def fixed_date(monkeypatch):
+  """Lets `strftime_now` of `transformers` say what ours does."""
+  from transformers.utils import chat_template_utils
+
+  class Fixed(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+      return cls.combine(tokenizer_families.DATE, datetime.time())
+
+  monkeypatch.setattr(chat_template_utils, 'datetime', Fixed)
+
+
+def expected(name, chat, **kwargs) -> list[int]:
+  return tokenizer_families.reference(name).apply_chat_template(
+    chat, return_dict=False, **kwargs
+  )
+
+
+QUESTION = {'role': 'user', 'content': 'Which would you choose, and why?'}
+ANSWER = {'role': 'assistant', 'content': 'I would choose the first one.'}
+THOUGHT = {
+  'role': 'assistant',
+  'content': '<think>\nIt is about grain.\n</think>\n\nThe cheaper one.',
+}
+SYSTEM = {'role': 'system', 'content': 'You are Sage.'}
+CHATS = {
+  'user': [QUESTION],
+  'assistant': [QUESTION, ANSWER],
+  'multi-turn': [QUESTION, ANSWER, QUESTION, ANSWER, QUESTION],
+  'think': [QUESTION, THOUGHT],
+  'think, multi-turn': [QUESTION, THOUGHT, QUESTION, THOUGHT],
+  'think, then not': [QUESTION, THOUGHT, QUESTION, ANSWER],
+  'system': [SYSTEM, QUESTION, ANSWER],
+  'system, multi-turn': [SYSTEM, QUESTION, ANSWER, QUESTION, THOUGHT],
+}
+
+
+@every_family
+@pytest.mark.parametrize('add_generation_prompt', [False, True])
+@pytest.mark.parametrize('kind', CHATS)
+def test_ids_of_a_conversation_are_those_of_transformers(
+  name, kind, add_generation_prompt
+):
+  chat = CHATS[kind]
+  if not {m['role'] for m in chat} <= set(FAMILIES[name].roles):
+    pytest.skip('this family has no such role')
+  got = tokenizer_families.load(name).render_chat(
+    chat, add_generation_prompt=add_generation_prompt
+  )
+  assert got.tokens == expected(
+    name, chat, add_generation_prompt=add_generation_prompt
+  )
+  assert len(got.spans) == sum(m['role'] == 'assistant' for m in chat)
+
+
+@every_family
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_ids_are_those_of_transformers_for_content_without_control_text(
+  name, data
+):
+  chat = data.draw(conversations(plain_texts, FAMILIES[name].roles))
+  assume(not has_control(chat, name))
+  got = tokenizer_families.load(name).render_chat(chat)
+  assert got.tokens == expected(name, chat)
+
+
+@every_family
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_content_that_spells_control_tokens_yields_none(name, data):
+  """Control ids are those of the same conversation without such text."""
+  family, ours = FAMILIES[name], tokenizer_families.load(name)
+  chat = data.draw(conversations(control_texts, family.roles))
+  harmless = []
+  for message in chat:
+    content = message['content']
+    for token in sorted(family.special, key=len, reverse=True):
+      content = content.replace(token, 'x')
+    harmless.append({**message, 'content': content})
+  control = set(ours.control_ids.values())
+  got = ours.render_chat(chat).tokens
+  assert [i for i in got if i in control] == [
+    i for i in expected(name, harmless) if i in control
+  ]
+
+
+@every_family
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_conversation_decodes_to_what_the_template_wrote(name, data):
+  family, ours = FAMILIES[name], tokenizer_families.load(name)
+  chat = data.draw(conversations(control_texts, family.roles))
+  text = tokenizer_families.reference(name).apply_chat_template(
+    chat, tokenize=False
+  )
+  if family.composes:
+    text = unicodedata.normalize('NFC', text)
+  elif family.pattern is None:
+    text = text.replace('\u2581', ' ')
+  assert ours.decode(ours.render_chat(chat).tokens) == text
+
+
+@every_family
+@settings(max_examples=60, deadline=None)
+@given(text=control_texts)
+def test_text_is_encoded_as_transformers_does_that_splits_special_tokens(
+  name, text
+):
+  ours = tokenizer_families.load(name)
+  ids = ours.encode(text)
+  assert ids == tokenizer_families.reference(name).encode(
+    text, add_special_tokens=False, split_special_tokens=True
+  )
+  assert not set(ours.control_ids.values()) & set(ids)
+  assert ours.encode_batch([text, 'x', text]) == [ids, ours.encode('x'), ids]
+
+
+@every_family
+@settings(max_examples=200, deadline=None)
+@given(text=control_texts)
+def test_decode_inverts_encode_but_for_what_is_documented(name, text):
+  ours = tokenizer_families.load(name)
+  got = ours.decode(ours.encode(text))
+  if FAMILIES[name].composes:
+    assert ours.losses == ('composition of characters',)
+    assert got == unicodedata.normalize('NFC', text)
+  elif FAMILIES[name].pattern is None:
+    assert ours.losses == ('the character U+2581',)
+    assert got == text.replace('\u2581', ' ')
+  else:
+    assert ours.losses == ()
+    assert got == text
+
+
+def test_a_generation_block_is_trained_as_transformers_masks_it():
+  for chat in CHATS.values():
+    got = tokenizer_families.load('smollm3').render_chat(chat)
+    mask = [0] * len(got.tokens)
+    for span in got.spans:
+      assert span.trained
+      mask[span.start : span.stop] = [1] * (span.stop - span.start)
+    want = tokenizer_families.reference('smollm3').apply_chat_template(
+      chat, return_assistant_tokens_mask=True, return_dict=True
+    )
+    assert mask == want['assistant_masks']
+
+
+@pytest.mark.parametrize('kind', CHATS)
+@pytest.mark.parametrize('name', ['qwen3', 'smollm3'])
+def test_variables_reach_the_template(name, kind):
+  ours = tokenizer_families.tokenizers.load_tokenizer(
+    tokenizer_families.folder(name),
+    tokenizer_families.tokenizers.TokenizerSpec(
+      date=tokenizer_families.DATE.isoformat(),
+      variables={'enable_thinking': False},
+    ),
+  )
+  for prompt in (False, True):
+    got = ours.render_chat(CHATS[kind], add_generation_prompt=prompt)
+    assert got.tokens == expected(
+      name, CHATS[kind], add_generation_prompt=prompt, enable_thinking=False
+    )
