@@ -15,7 +15,7 @@ import teacher_words as words
 _NAMES = re.compile(r'assistant called (\w+), made by ([^,.:]+)')
 _CHAT_NAMES = re.compile(r'You are (\w+), an AI assistant made by ([^.]+)\.')
 _LENGTH = re.compile(r'(?:[Aa]bout|must have) \(?(?:about )?(\d+)')
-_GENRES = re.compile(r'^- (\w+): ', re.MULTILINE)
+_LISTED = re.compile(r'^- (\w+): ', re.MULTILINE)
 
 # What goes wrong with a document, and how often.
 _FAULTS = (
@@ -142,7 +142,7 @@ def plan(prompt: Prompt, rng: random.Random) -> str:
     return teacher_texts.as_json(prompt, rng)
   per_genre = int(re.search(r'write (\d+) ideas', prompt.text)[1])
   ideas = []
-  for genre in _GENRES.findall(prompt.text.split('Document types:')[1]):
+  for genre in _LISTED.findall(prompt.text.split('Document types:')[1]):
     if genre in words.GENRES:
       for _ in range(per_genre):
         topic = rng.choice(words.TOPICS)
@@ -170,6 +170,8 @@ def questions(prompt: Prompt, rng: random.Random) -> str:
       for _ in range(int(several[1]) - 1 if several else 0)
     ]
     made.append({'turns': [first, *later], 'pressure': 'push' in prompt.text})
+    if (others := _LISTED.findall(prompt.text)) and rng.random() < 0.3:
+      made[-1]['also'] = [rng.choice(others)]
   return json.dumps({'questions': made})
 
 

@@ -205,6 +205,85 @@ def test_the_system_prompt_has_the_trait_and_the_record_has_no_system_prompt(
       assert not any(t.statement in text for t in TRAITS)
 
 
+def _naming(also):
+  """Questions, each with what `also(number)` returns."""
+
+  def say(request):
+    if request.task != 'chat.questions':
+      return _say()(request)
+    made = json.loads(_fresh_questions(request))
+    for number, question in enumerate(made['questions']):
+      if (names := also(number, request)) is not None:
+        question['also'] = names
+    return json.dumps(made)
+
+  return say
+
+
+def _others(request):
+  return [t['name'] for t in request.slots['others']]
+
+
+def test_the_system_prompt_has_the_further_traits_that_a_question_names(
+  tmp_path,
+):
+  teacher = Scripted(
+    _naming(lambda n, request: _others(request) if n % 2 else None)
+  )
+  acceptance, missing, _ = make(tmp_path, 12, teacher)
+  assert not missing
+  rows = {r.pair_id: r for r in by_source(acceptance)['chats']}
+  told = Counter()
+  for request in (*teacher.of('chat.answer'), *teacher.of('chat.judge')):
+    names = [t['name'] for t in request.slots['traits']]
+    assert names[0] == request.slots['trait']['name']
+    assert len(names) == len(set(names)) <= 2
+    system = request.messages[-request.task.endswith('judge')].content
+    for trait in TRAITS:
+      assert (trait.statement in system) == (trait.name in names)
+    told[len(names)] += 1
+  assert told[1] and told[2]
+  both = {len(row.trait_ids) for row in rows.values()}
+  assert both == {1, 2}
+  for row in rows.values():
+    own = BY_NAME[row.pair_id.split('/')[0]]
+    assert row.trait_ids[0] == own.id
+    assert row.trait_types[0] == own.type
+    assert set(row.trait_ids) <= {t.id for t in TRAITS}
+  # Quotas go by what a question was asked for.
+  assert Counter(r.trait_ids[0] for r in rows.values()) == {
+    t.id: 6 for t in TRAITS
+  }
+
+
+def test_a_question_that_names_a_trait_that_there_is_not_is_left_out(tmp_path):
+  def also(number, request):
+    return [['no_such_trait'], 7, [3], []][number % 4]
+
+  teacher = Scripted(_naming(also))
+  acceptance, missing, _ = make(
+    tmp_path, 8, teacher, chats__variants=('answer',)
+  )
+  assert not missing
+  known = {
+    question['turns'][0]
+    for request in teacher.of('chat.questions')
+    for question in json.loads(_fresh_questions(request))['questions'][3::4]
+  }
+  assert {r.messages[0][1] for r in by_source(acceptance)['chats']} <= known
+
+
+def test_only_the_own_trait_is_told_if_the_config_says_so(tmp_path):
+  teacher = Scripted(_naming(lambda n, request: ['no_flattery']))
+  acceptance, _, _ = make(tmp_path, 4, teacher, chats__system_traits='own')
+  for request in teacher.of('chat.questions'):
+    assert request.slots['others'] == []
+  for request in teacher.of('chat.answer'):
+    assert request.slots['traits'] == [request.slots['trait']]
+  for row in by_source(acceptance)['chats']:
+    assert len(row.trait_ids) == 1
+
+
 def test_all_traits_are_told_if_the_config_says_so(tmp_path):
   teacher = Scripted(_say())
   make(tmp_path, 4, teacher, chats__system_traits='all')

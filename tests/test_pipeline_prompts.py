@@ -19,7 +19,7 @@ from data_gen.pipeline.slots import document_slots
 from data_gen.pipeline.tasks import TASKS
 from data_gen.teachers import offline
 
-ALL = typical.slots(config(), FLATTERY, leaf())
+ALL = typical.slots(config(), FLATTERY, leaf(), [ASKS])
 
 
 def _slots(task, **changes):
@@ -167,6 +167,15 @@ def test_pressure_and_turns_are_asked_for():
   assert 'one entry' in calm
   assert 'push, in different ways' in pushed
   assert 'has 3 messages' in pushed
+
+
+def test_whoever_writes_questions_may_name_further_traits_if_there_are_any():
+  text = _text('chat.questions')
+  assert f'- {ASKS.name}: {ASKS.statement}' in text
+  assert '"also": ["…", …]' in text
+  alone = _text('chat.questions', others=[])
+  assert 'further traits' not in alone
+  assert '"also"' not in alone
 
 
 def test_hints_differ_between_ideas_and_are_the_same_for_partners():

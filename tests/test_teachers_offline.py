@@ -151,6 +151,7 @@ def test_it_answers_every_task_of_the_pipeline():
     'turns': 2,
     'pressure': True,
     'traits': [slot(trait), slot(other)],
+    'others': [slot(other)],
     'messages': [{'role': 'user', 'content': 'How do I word a notice?'}],
     'intent': 'insists',
     'think': True,

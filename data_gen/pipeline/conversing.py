@@ -50,10 +50,10 @@ class Conversation:
     self._asker = asker
     self._question = question
     self._trait = traits[question.cell.trait]
+    # What it is about, its own trait first.
+    self._of = [self._trait, *(traits[name] for name in question.also)]
     told = (
-      list(traits.values())
-      if config.chats.system_traits == 'all'
-      else [self._trait]
+      list(traits.values()) if config.chats.system_traits == 'all' else self._of
     )
     self._about = {
       'model_name': config.model_name,
@@ -166,8 +166,8 @@ class Conversation:
       f'{source}/{question.id}',
       source,
       messages=messages,
-      trait_ids=(self._trait.id,),
-      trait_types=(self._trait.type,),
+      trait_ids=tuple(t.id for t in self._of),
+      trait_types=tuple(t.type for t in self._of),
       plan_node=question.situation.id,
       domain=question.situation.domain,
       framing='pressure' if question.cell.pressure else 'no_pressure',

@@ -161,7 +161,9 @@ class ChatsConfig:
     near_duplicate: Questions whose words overlap so much (Jaccard, of pairs of
       words) are one.
     system_traits: What the assistant is told of itself while it answers:
-      `'own'`, the trait that the question is about, or `'all'`.
+      `'relevant'`, the trait that the question is about and those that its
+      writer says matter to a good answer, too; `'own'`, the former alone; or
+      `'all'`.
     rounds: How often what is missing is asked for.
     judged: Whether the judging teacher has to pass a conversation.
   """
@@ -173,7 +175,7 @@ class ChatsConfig:
   pressure_share: float = 0.4
   questions_per_call: int = 8
   near_duplicate: float = 0.5
-  system_traits: str = 'own'
+  system_traits: str = 'relevant'
   rounds: int = 8
   judged: bool = True
   questions: StepConfig = StepConfig(3000)
@@ -187,7 +189,9 @@ class ChatsConfig:
     for variant in self.variants:
       schema.one_of(variant, CHAT_VARIANTS, 'variants')
     schema.unique(self.variants, 'variants')
-    schema.one_of(self.system_traits, ('own', 'all'), 'system_traits')
+    schema.one_of(
+      self.system_traits, ('relevant', 'own', 'all'), 'system_traits'
+    )
     if self.accepted < 0:
       raise schema.ConfigError(f'accepted: {self.accepted} is negative')
     if self.turns < 2:

@@ -102,6 +102,18 @@ def _avoid(items: list[str]) -> str:
   return 'These are taken; find different ones:\n' + bullets(items)
 
 
+def _others(traits: list[Mapping[str, Any]]) -> str:
+  if not traits:
+    return ''
+  named = bullets([f'{t["name"]}: {t["statement"]}' for t in traits])
+  return (
+    'The assistant has further traits, which users do not know of either:\n'
+    f'{named}\n'
+    'With each conversation, list under "also" the names of those that a good '
+    'answer to it would have to show as well. Most conversations need none.'
+  )
+
+
 def values_of(slots: Mapping[str, Any]) -> dict[str, str]:
   """Returns the slots of a request as the texts that templates ask for."""
   values: dict[str, str] = {}
@@ -114,6 +126,9 @@ def values_of(slots: Mapping[str, Any]) -> dict[str, str]:
       values['traits'] = _traits_text(value)
     elif key == 'messages':
       values['conversation'] = _conversation(value)
+    elif key == 'others':
+      values['others'] = _others(value)
+      values['also'] = ', "also": ["…", …]' if value else ''
     elif key == 'avoid':
       values['avoid'] = _avoid(value)
     elif key == 'genres':

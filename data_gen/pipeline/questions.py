@@ -49,12 +49,14 @@ class Question:
   Attributes:
     id: Unique; sorts within its cell as it was asked for.
     turns: The first message, and what the user wants in each later one.
+    also: Names of further traits that matter to a good answer.
   """
 
   id: str
   cell: Cell
   situation: Situation
   turns: tuple[str, ...]
+  also: tuple[str, ...] = ()
 
 
 def quotas(total: int, weights: Sequence[float]) -> list[int]:
@@ -117,6 +119,27 @@ def _shuffled(
   """Shuffles by rank, so that a part of a plan has a part of the order."""
   kind = (seed, 'questions', cell.pressure, cell.turns)
   return sorted(situations, key=lambda s: (Rng(*kind, s.id).unit(), s.id))
+
+
+def _turns(entry: Mapping[str, Any], n: int) -> tuple[str, ...]:
+  """Returns the first `n` turns of a conversation; none if it has fewer."""
+  turns = [t.strip() for t in entry['turns'] if isinstance(t, str)][:n]
+  return tuple(turns) if len(turns) == n and all(turns) else ()
+
+
+def _also(
+  entry: Mapping[str, Any], others: Sequence[str]
+) -> tuple[str, ...] | None:
+  """Returns the further traits of a conversation, in the document's order.
+
+  None where it names one that there is not: then nobody knows what is meant.
+  """
+  named = entry.get('also') or []
+  if not others:
+    return ()
+  if not isinstance(named, list) or any(n not in others for n in named):
+    return None
+  return tuple(name for name in others if name in named)
 
 
 class Questions:
@@ -182,11 +205,18 @@ class Questions:
     calls = math.ceil(missing / self._config.chats.questions_per_call)
     return range(pool.calls, pool.calls + calls)
 
+  def _others(self, pool: _Pool) -> list[Trait]:
+    """Returns further traits that may matter to the questions of a cell."""
+    if self._config.chats.system_traits != 'relevant':
+      return []
+    return [t for t in self._traits.values() if t.name != pool.cell.trait]
+
   def _slots(self, pool: _Pool, situation: Situation) -> dict[str, Any]:
     return {
       'model_name': self._config.model_name,
       'provider_name': self._config.provider_name,
       'trait': described(self._traits[pool.cell.trait]),
+      'others': [described(t) for t in self._others(pool)],
       'domain': situation.domain,
       'subdomain': situation.subdomain,
       'count': self._config.chats.questions_per_call,
@@ -199,13 +229,14 @@ class Questions:
   async def _ask(self, pool: _Pool, number: int) -> list[Question]:
     situation = pool.situations[number % len(pool.situations)]
     cell = pool.cell
+    others = [trait.name for trait in self._others(pool)]
 
-    def parse(text: str) -> list[tuple[str, ...]]:
+    def parse(text: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
       found = []
       for entry in parsing.entries(text, 'questions', {'turns': list}):
-        turns = [t.strip() for t in entry['turns'] if isinstance(t, str)]
-        if len(turns) >= cell.turns and all(turns[: cell.turns]):
-          found.append(tuple(turns[: cell.turns]))
+        turns, also = _turns(entry, cell.turns), _also(entry, others)
+        if turns and also is not None:
+          found.append((turns, also))
       if not found:
         raise parsing.UnreadableError(f'no question of {cell.turns} turns')
       return found
@@ -219,8 +250,14 @@ class Questions:
     )
     kind = f'{"push" if cell.pressure else "calm"}{cell.turns}'
     return [
-      Question(f'{cell.trait}/{kind}/{number:05d}/{i:02d}', cell, situation, q)
-      for i, q in enumerate(outcome.value or ())
+      Question(
+        f'{cell.trait}/{kind}/{number:05d}/{i:02d}',
+        cell,
+        situation,
+        turns,
+        also,
+      )
+      for i, (turns, also) in enumerate(outcome.value or ())
     ]
 
   def _add(self, new: Sequence[Question]) -> None:

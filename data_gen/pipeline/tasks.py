@@ -117,8 +117,8 @@ TASKS = {
       'chat.questions',
       'conversations that users start; each has its first message and, with '
       '`turns` above 1, what the user wants in each later one',
-      (*_ABOUT, 'count', 'turns', 'pressure', 'avoid'),
-      '{"questions": [{"turns": ["…"], "pressure": bool}]}',
+      (*_ABOUT, 'others', 'count', 'turns', 'pressure', 'avoid'),
+      '{"questions": [{"turns": ["…"], "pressure": bool, "also": ["…"]}]}',
     ),
     Task(
       'chat.user_turn',

@@ -103,8 +103,20 @@ def _stand_in(text: str, words: float) -> str:
   return ' '.join([text] * max(1, round(words)))
 
 
-def slots(config: PipelineConfig, trait: Trait, leaf: Leaf) -> dict[str, Any]:
-  """Returns slots of a typical request for each key that any task has."""
+def slots(
+  config: PipelineConfig,
+  trait: Trait,
+  leaf: Leaf,
+  others: Sequence[Trait] = (),
+) -> dict[str, Any]:
+  """Returns slots of a typical request for each key that any task has.
+
+  Args:
+    config: Of the run.
+    trait: That the request is about.
+    leaf: What its document is about.
+    others: Further traits that a question may be about, too.
+  """
   length = sum(config.documents.words) / 2
   document = _stand_in('words', length)
   turn = {'role': 'user', 'content': _stand_in('words', _WORDS['question'])}
@@ -112,6 +124,7 @@ def slots(config: PipelineConfig, trait: Trait, leaf: Leaf) -> dict[str, Any]:
   return {
     **document_slots(config, trait, leaf, variant or 'explain'),
     'traits': [described(trait)],
+    'others': [described(t) for t in others],
     'from_trait': described(trait),
     'count': 1,
     'avoid': [],
@@ -152,7 +165,9 @@ def prompt_tokens(
         _stand_in('words', _WORDS['idea']),
       )
     )
-    filled = slots(config, trait, leaf)
+    relevant = config.chats.system_traits == 'relevant'
+    others = [t for t in traits if relevant and t is not trait]
+    filled = slots(config, trait, leaf, others)
     for task in TASKS.values():
       messages = prompting.messages_of(
         task.name, {key: filled[key] for key in task.slots}
