@@ -118,6 +118,8 @@ class Pieces:
 
 
 def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
+  if not model:  # Which SentencePiece accepts.
+    raise ValueError('the SentencePiece model is empty: copy it again')
   try:
     return sentencepiece.SentencePieceProcessor(model_proto=model)
   except RuntimeError as e:
