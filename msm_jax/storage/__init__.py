@@ -20,6 +20,7 @@ from msm_jax.storage._paths import read_bytes
 from msm_jax.storage._paths import read_json
 from msm_jax.storage._paths import read_text
 from msm_jax.storage._paths import remove_tree
+from msm_jax.storage._paths import size
 from msm_jax.storage._paths import write_atomic
 from msm_jax.storage._publish import CorruptError
 from msm_jax.storage._publish import Manifest
@@ -51,6 +52,7 @@ __all__ = [
   'read_text',
   'remove_tree',
   'sha256_file',
+  'size',
   'source_fingerprint',
   'verify',
   'write_atomic',

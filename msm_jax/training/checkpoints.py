@@ -11,17 +11,23 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from etils import epath
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from msm_jax import models
 from msm_jax import storage
+from msm_jax.training import restoring
 from msm_jax.training import step as step_lib
 
+CheckpointError = restoring.CheckpointError
 
-class CheckpointError(RuntimeError):
-  """A checkpoint could not be written or read."""
+# What a part of a leaf is stored in, if the leaf is larger: whoever reads one
+# layer, or one device's part, reads little else.
+_CHUNK_BYTES = 4 << 20
+# First keys of leaves with a leading axis of layers.
+_STACKS = ('layers', 'last_layers')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +66,14 @@ class Meta:
         'fingerprints': self.fingerprints,
       }
     )
+
+
+def _chunks(path: tuple[Any, ...], leaf: jax.Array) -> ocp.SaveArgs:
+  """How a leaf of the parameters is cut up on disk."""
+  if leaf.nbytes <= _CHUNK_BYTES:
+    return ocp.SaveArgs()
+  layers = (0,) if path[0].key in _STACKS else ()
+  return ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES, shard_axes=layers)
 
 
 def _manager(
@@ -142,7 +156,10 @@ class Checkpoints:
       self._manager.save(
         meta.step,
         args=ocp.args.Composite(
-          params=ocp.args.StandardSave(state.params),
+          params=ocp.args.StandardSave(
+            state.params,
+            jax.tree_util.tree_map_with_path(_chunks, state.params),
+          ),
           optimizer=ocp.args.StandardSave(state.optimizer),
           meta=ocp.args.JsonSave(dataclasses.asdict(meta)),
         ),
@@ -194,35 +211,45 @@ class Checkpoints:
     )
 
   def params(self, step: int, model: models.Model, sharding: Any) -> Any:
-    """Restores the parameters only, each onto `sharding`."""
-    return self._restore(step, {'params': model.abstract_params()}, sharding)[
-      'params'
-    ]
+    """Restores the parameters only.
+
+    Args:
+      step: One of `steps()`.
+      model: Whose parameters they are; they are cast to its `param_dtype`.
+      sharding: One for all leaves, or a tree with one for each.
+
+    Raises:
+      CheckpointError: If they are another model's, or would be rounded.
+    """
+    return self._restore(step, 'params', model.abstract_params(), sharding)
 
   def state(
     self, step: int, model: models.Model, sharding: Any
   ) -> step_lib.TrainState:
-    """Restores parameters and moments, each onto `sharding`."""
-    abstract = step_lib.abstract_state(model)._asdict()
-    return step_lib.TrainState(**self._restore(step, abstract, sharding))
+    """Restores parameters and moments, each onto `sharding`.
 
-  def _restore(
-    self, step: int, abstract: dict[str, Any], sharding: Any
-  ) -> dict[str, Any]:
-    def place(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-      return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
-
-    args = {
-      name: ocp.args.StandardRestore(jax.tree.map(place, tree))
-      for name, tree in abstract.items()
-    }
-    try:
-      restored = self._manager.restore(step, args=ocp.args.Composite(**args))
-    except (OSError, ValueError, KeyError) as e:
+    Raises:
+      CheckpointError: Also if there are no moments, as in a checkpoint that
+        was converted from a published model.
+    """
+    abstract = step_lib.abstract_state(model)
+    if not (self._item(step, 'optimizer')).exists():
       raise CheckpointError(
-        f'{self._directory}/{step}: could not be restored ({e})'
-      ) from e
-    return {name: restored[name] for name in abstract}
+        f'{self._directory}/{step}: has no optimizer moments, so none can be '
+        "carried over: begin with optimizer_state='fresh'"
+      )
+    return step_lib.TrainState(
+      params=self._restore(step, 'params', abstract.params, sharding),
+      optimizer=self._restore(step, 'optimizer', abstract.optimizer, sharding),
+    )
+
+  def _item(self, step: int, name: str) -> epath.Path:
+    return self._manager.directory / str(step) / name
+
+  def _restore(self, step: int, name: str, abstract: Any, sharding: Any) -> Any:
+    return restoring.restore(
+      self._item(step, name), restoring.place(abstract, sharding)
+    )
 
   def close(self) -> None:
     self.wait()

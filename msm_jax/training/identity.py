@@ -65,14 +65,18 @@ def check_same(
     )
 
 
-def claim_workdir(workdir: pathlib.Path, here: Identity) -> None:
+def claim_workdir(workdir: pathlib.Path | str, here: Identity) -> None:
   """Records whose workdir this is, or checks that it is ours.
+
+  Args:
+    workdir: Local or `gs://`.
+    here: Who we are.
 
   Raises:
     MismatchError: If it belongs to a run with another result.
   """
-  path = workdir / FILE_NAME
-  if path.exists():
+  path = storage.join(workdir, FILE_NAME)
+  if storage.exists(path):
     there = storage.read_json(path)
     check_same(
       here, there['config'], there['fingerprints'], f'the workdir {workdir}'
