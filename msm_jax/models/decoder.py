@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from msm_jax.models import attention
 from msm_jax.models import layers
+from msm_jax.models import lora as lora_lib
 from msm_jax.models import projection
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
@@ -196,21 +197,57 @@ class Model:
   and checkpoints need to know nothing of Flax.
   """
 
-  def __init__(self, config: DecoderConfig):
-    self.config = config
-    abstract = nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0)))
+  def __init__(
+    self, config: DecoderConfig, lora: lora_lib.LoRAConfig | None = None
+  ):
+    """Makes the structure.
+
+    Args:
+      config: Of the decoder.
+      lora: Which projections have adapters, and how the rest is kept.
+
+    Raises:
+      ConfigError: If `lora.targets` match nothing.
+    """
+    self.config, self.lora = config, lora
+
+    def make(lora: lora_lib.LoRAConfig | None) -> Decoder:
+      decoder = Decoder(config, rngs=nnx.Rngs(0))
+      if lora is not None:
+        lora_lib.install(decoder, lora, config.param_dtype)
+      return decoder
+
+    abstract = nnx.eval_shape(lambda: make(None))
+    self.sites = lora_lib.find_sites(abstract)
+    self._n_base = _size(nnx.state(abstract, nnx.Param))
+    if lora is not None:
+      abstract = nnx.eval_shape(lambda: make(lora))
     self._graphdef, self._abstract_state = nnx.split(abstract, nnx.Param)
 
   def __eq__(self, other: object) -> bool:
-    return isinstance(other, Model) and self.config == other.config
+    return isinstance(other, Model) and (self.config, self.lora) == (
+      other.config,
+      other.lora,
+    )
 
   def __hash__(self) -> int:
-    return hash(self.config)
+    return hash((self.config, self.lora))
 
   def init(self, key: jax.Array) -> Params:
-    """Returns new parameters; pure and jittable."""
+    """Returns new parameters; pure and jittable.
+
+    With adapters they are those of the decoder without, from the same key, and
+    new adapters, which change nothing yet.
+    """
     decoder = Decoder(self.config, rngs=nnx.Rngs(params=key))
-    return nnx.to_pure_dict(nnx.state(decoder, nnx.Param))
+    params = nnx.to_pure_dict(nnx.state(decoder, nnx.Param))
+    return lora_lib.adapt(
+      self.lora,
+      self.config.param_dtype,
+      self.sites,
+      params,
+      jax.random.fold_in(key, 1),
+    )
 
   def abstract_params(self) -> Params:
     """Returns the tree of `jax.ShapeDtypeStruct` of the parameters."""
@@ -253,8 +290,16 @@ class Model:
     return project_logits(x_BTD, head_DV, self.config.final_softcap)
 
   def n_params(self) -> int:
-    """Number of parameters; a tied head counts once."""
-    return sum(x.size for x in jax.tree.leaves(self.abstract_params()))
+    """Number of parameters, adapters included; a tied head counts once."""
+    return self._n_base + (self.n_trained() if self.lora else 0)
+
+  def n_trained(self) -> int:
+    """Number of parameters that are trained: all, or those of adapters."""
+    return _size(lora_lib.split(self.abstract_params())[0])
+
+
+def _size(tree: Any) -> int:
+  return sum(x.size for x in jax.tree.leaves(tree))
 
 
 def project_logits(

@@ -162,7 +162,7 @@ class Projection(nnx.Module):
     self.bias = nnx.Param(jnp.zeros(outputs, dtype)) if bias else None
     # What `lora` changes: how the kernel is kept, and what is added to it.
     self.frozen = False
-    self.lora: nnx.Dict | None = None
+    self.lora: nnx.Dict | None = nnx.data(None)
     self.lora_scale = 1.0
 
   def __call__(self, x: jax.Array) -> jax.Array:

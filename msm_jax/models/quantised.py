@@ -51,6 +51,13 @@ NF4 = np.asarray(
 )
 
 
+def format_of(kernel: jax.Array | Quantised) -> str | None:
+  """Returns the format of a kernel, or None if it is not quantised."""
+  if not isinstance(kernel, dict):
+    return None
+  return 'int8' if kernel['codes'].dtype == jnp.int8 else 'nf4'
+
+
 def quantise(kernel: jax.Array, inputs: int, fmt: str) -> Quantised:
   """Rounds one kernel, its inputs before its outputs, to the nearest codes.
 
@@ -96,7 +103,7 @@ def dequantise(
     inputs: How many of its axes are inputs.
   """
   codes, scales = quantised['codes'], quantised['scales']
-  if codes.dtype == jnp.int8:
+  if format_of(quantised) == 'int8':
     lead = (None,) * inputs
     return codes.astype(jnp.float32) * scales[lead]
   X, Y = math.prod(shape[:inputs]), math.prod(shape[inputs:])
