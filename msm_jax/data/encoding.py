@@ -158,12 +158,23 @@ def _encode_chunk(
       if rest:
         mask[1 : 1 + len(first)] = 0
     else:
-      chat = tokenizer.render_chat(item.messages)
+      chat = _render(item, tokenizer)
       ids = chat.tokens
       mask = np.zeros(len(ids), np.uint8)
       for span in chat.spans:
         mask[span.start : span.stop] = span.trained
     yield item, np.array(ids, np.int32), mask
+
+
+def _render(
+  item: documents.Conversation, tokenizer: tokenizers.Tokenizer
+) -> tokenizers.RenderedChat:
+  try:
+    return tokenizer.render_chat(item.messages)
+  except ValueError as e:
+    raise documents.SourceError(
+      f'{item.file}, row {item.row} (id {item.id!r}): {e}'
+    ) from e
 
 
 def _masked_prefix(item: documents.Item) -> int:

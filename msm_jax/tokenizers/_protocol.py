@@ -45,6 +45,7 @@ class Tokenizer(Protocol):
     end_of_turn_id: Ends every message.
     fingerprint: Of model and template; 16 hex digits.
     template_fingerprint: Of the template alone.
+    files: By name, what others need to read it.
   """
 
   vocab_size: int
@@ -54,6 +55,7 @@ class Tokenizer(Protocol):
   end_of_turn_id: int
   fingerprint: str
   template_fingerprint: str
+  files: Mapping[str, bytes]
 
   def encode(self, text: str) -> list[int]:
     """Encodes text only: no control id, whatever the text spells.

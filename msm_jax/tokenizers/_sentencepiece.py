@@ -24,11 +24,9 @@ from msm_jax.tokenizers import _template
 class _PieceTokenizer:
   """The part that is about text."""
 
-  _pieces: _pieces.Pieces
-
-  @property
-  def vocab_size(self) -> int:
-    return self._pieces.vocab_size
+  def __init__(self, pieces: _pieces.Pieces):
+    self._pieces = pieces
+    self.vocab_size = pieces.vocab_size
 
   def encode(self, text: str) -> list[int]:
     return self._pieces.encode(text)
@@ -65,7 +63,7 @@ class SentencePieceTokenizer(_PieceTokenizer):
         changes text before it encodes it.
     """
     self.template = template or _template.ChatTemplate()
-    self._pieces = _pieces.Pieces(model)
+    _PieceTokenizer.__init__(self, _pieces.Pieces(model))
     self.bos_id = self.control_id(self.template.bos)
     self.eos_id = self.control_id(eos)
     self.pad_id = self.control_id(pad)
@@ -146,10 +144,13 @@ class ForeignSentencePieceTokenizer(_PieceTokenizer, _chat.JinjaTokenizer):
       raise _errors.TokenizerError(f'{where}: {e}') from e
     special = _special_tokens(folder, pieces)
     control = _control_pieces(found, pieces, special, folder, spec)
-    self._pieces = _pieces.Pieces(_model_proto.with_control(model, control))
+    _PieceTokenizer.__init__(
+      self, _pieces.Pieces(_model_proto.with_control(model, control))
+    )
     self.losses = _lossless.losses(self.encode, self.decode)
     _lossless.check(self.losses, where)
-    super().__init__(
+    _chat.JinjaTokenizer.__init__(
+      self,
       folder,
       spec,
       _chat.Vocabulary(
