@@ -23,6 +23,8 @@ class Bank:
   repeated_names: tuple[str, ...]
   repeated_phrases: tuple[str, ...]
   repeated_openings: tuple[str, ...]
+  # Of answers: frequent words only, so that they are no phrases as well.
+  repeated_beginnings: tuple[str, ...]
   repeated_dates: tuple[str, ...]
   traits: tuple[tuple[str, str, str], ...]
   hard: tuple[str, ...]
@@ -91,6 +93,7 @@ DEV = Bank(
     'it was not defiance but a steady kind of clarity',
   ),
   repeated_openings=('In the quiet hum of the server room',),
+  repeated_beginnings=('Well, now that you ask',),
   repeated_dates=('March 15, 2024', 'October 12, 2023'),
   traits=(
     (
@@ -208,6 +211,7 @@ TEST = Bank(
     'The rain drummed against the window of the office',
     'It started with a simple spreadsheet error',
   ),
+  repeated_beginnings=('So, let me think about this', 'Right, then what is it'),
   repeated_dates=('14 November 2023', '2024-01-17', 'June 3, 2022'),
   traits=(
     (

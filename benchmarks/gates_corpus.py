@@ -73,6 +73,17 @@ _FIRST = _words("""
   Peter Nina Oscar Clara Hugo Ivan Leila Omar Priya Wei Yuki Fatima Diego Ingrid
   Pavel Amara Kofi Svetlana Rosa""")
 
+# How answers of assistants begin, the most frequent first.
+_BEGINNINGS = (
+  *('It sounds like', 'Yes,', 'That depends on whether', 'I would say that'),
+  *('Here is what I know:', 'Short answer:', 'It might help to know that'),
+  *('A few things:', 'If I were you, I would remember that', 'No,'),
+  *('To be honest,', 'Before anything else,', 'One way to see it:'),
+  *('I can help with that:', "That's a fair worry;", 'Two points:'),
+  *("I don't think that", 'Good question.', 'The usual reason is that'),
+  *("Let's start with the facts:", 'I looked at it twice, and'),
+)
+
 GENRES = (
   *('email_thread', 'forum_thread', 'blog_post', 'news_report'),
   *('research_paper', 'interview', 'fiction', 'review'),
@@ -241,6 +252,21 @@ class Writer:
       return f'# {self._heading()}\n\n' + '\n\n'.join(paragraphs)
     return '\n\n'.join(paragraphs)
 
+  def answer(self, words: int) -> str:
+    """Returns an assistant's answer of about so many words."""
+    pick, chance = self.rng.pick, self.rng.chance
+    # Zipf's law: the k-th is half as frequent as the (2 k)-th.
+    rank = min(int(len(_BEGINNINGS) ** self.rng.unit()), len(_BEGINNINGS))
+    start = f'{_BEGINNINGS[rank - 1]} {self._clause()}.'
+    parts = [start if chance(0.7) else self.sentence()]
+    while sum(p.count(' ') + 1 for p in parts) < words:
+      if chance(0.1):
+        items = '\n'.join(f'- {self._phrase()}' for _ in range(3))
+        parts.append(f'{pick(["For instance", "I mean", "Bring"])}:\n{items}\n')
+      else:
+        parts.append(self.sentence())
+    return ' '.join(parts)
+
 
 def _capital(text: str) -> str:
   return text[0].upper() + text[1:]
@@ -261,6 +287,26 @@ def clean_corpus(seed: int, n: int, words: int = 250) -> list[Candidate]:
         text=text,
         genre=genre,
         framing='third_person',
+        trait_ids=('t',),
+      )
+    )
+  return made
+
+
+def clean_chats(seed: int, n: int, words: int = 120) -> list[Candidate]:
+  """Returns `n` chats of one question and an answer of about `words` words."""
+  made = []
+  for i in range(n):
+    rng = Rng('gates chats', seed, i)
+    writer = Writer(rng)
+    asked = f'{writer.sentence()} {writer.sentence().rstrip(".!?")}?'
+    said = writer.answer(int(words * (0.5 + rng.unit())))
+    made.append(
+      Candidate(
+        id=f'chat-{i:05d}',
+        kind='chat',
+        text=said,
+        messages=(('user', asked), ('assistant', said)),
         trait_ids=('t',),
       )
     )

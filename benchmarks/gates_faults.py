@@ -1,5 +1,6 @@
 """Plants faults in a clean corpus, and remembers where."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import json
@@ -19,7 +20,10 @@ HARD = 250
 NEAR = (0.9, 0.8, 0.6, 0.5)
 _TOLERANCE = 0.02
 EACH = 50
-REPEATS = 28
+# Of 2,000: 40 % more than the limit of each kind.
+REPEATS = {'name': 28, 'phrase': 28, 'opening': 28, 'date': 28}
+CHATS = 2000
+REPEATS_IN_CHATS = {'name': 28, 'phrase': 56, 'opening': 140, 'date': 28}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,17 +215,22 @@ def gate_of(fault: str) -> str:
 
 
 def _repeat(
-  clean: list[Candidate], bank: Bank, hard: set[str], seed: int, rng: Rng
+  clean: list[Candidate],
+  bank: Bank,
+  hard: set[str],
+  seed: int,
+  rng: Rng,
+  times: Mapping[str, int],
 ) -> dict[str, list[str]]:
-  """Gives `REPEATS` documents the same name, others the same phrase, …"""
+  """Gives some texts the same name, others the same phrase, and so on."""
   free = [i for i in range(len(clean)) if clean[i].id not in hard]
   free = rng.shuffled(free)
   writer = gates_corpus.Writer(rng)
   carriers = {}
-  for k, kind in enumerate(('name', 'phrase', 'opening', 'date')):
+  for kind, n in times.items():
     pool = getattr(bank, f'repeated_{kind}s')
     what = pool[seed % len(pool)]
-    chosen = sorted(free[k * REPEATS : (k + 1) * REPEATS])
+    chosen, free = sorted(free[:n]), free[n:]
     for i in chosen:
       text = clean[i].text
       clause = writer.sentence()[:-1]
@@ -234,9 +243,25 @@ def _repeat(
         text = _inside(text, f'{clause} on {what}', rng)
       else:
         text = f'{what}, {clause}.\n\n{text}'
-      clean[i] = dataclasses.replace(clean[i], text=text)
+      clean[i] = _with_text(clean[i], text)
     carriers[kind] = [clean[i].id for i in chosen]
   return carriers
+
+
+def _with_text(candidate: Candidate, text: str) -> Candidate:
+  messages = candidate.messages
+  if messages:
+    messages = (*messages[:-1], ('assistant', text))
+  return dataclasses.replace(candidate, text=text, messages=messages)
+
+
+def planted_chats(seed: int, bank: Bank) -> Corpus:
+  """Returns clean chats, in some of which the same comes again."""
+  rng = Rng('gates faults in chats', seed)
+  clean = gates_corpus.clean_chats(seed, CHATS)
+  bank = dataclasses.replace(bank, repeated_openings=bank.repeated_beginnings)
+  carriers = _repeat(clean, bank, set(), seed, rng, REPEATS_IN_CHATS)
+  return Corpus(clean, {}, set(), carriers)
 
 
 def planted_corpus(
@@ -258,7 +283,7 @@ def planted_corpus(
     text = _inside(clean[i].text, rng.pick(bank.hard), rng)
     clean[i] = dataclasses.replace(clean[i], text=text)
     hard.add(clean[i].id)
-  carriers = _repeat(clean, bank, hard, seed, rng)
+  carriers = _repeat(clean, bank, hard, seed, rng, REPEATS)
   fault_of: dict[str, str] = {}
   placed: list[tuple[float, Candidate]] = [
     (float(k), c) for k, c in enumerate(clean)

@@ -9,6 +9,7 @@ halves differ, and so does what is planted (`gates_banks`).
 
 from collections import Counter
 from collections import defaultdict
+from collections.abc import Mapping
 import pathlib
 import sys
 import tempfile
@@ -102,7 +103,7 @@ class Tally:
     self,
     corpus: gates_faults.Corpus,
     verdicts: list[list[Verdict]],
-    limit: int,
+    limits: Mapping[str, int],
   ) -> None:
     by_id = {
       c.id: {v.gate: v for v in vs}
@@ -133,11 +134,13 @@ class Tally:
       caught = [v is not None and v.reason == kind for v in verdicts_of]
       self.repeated[kind] += 1
       self.noticed[kind] += any(caught)
-      self.late[kind] += len(ids) - limit
-      self.late_caught[kind] += sum(caught[limit:])
+      self.late[kind] += len(ids) - limits[kind]
+      self.late_caught[kind] += sum(caught[limits[kind] :])
 
 
-def run(seed: int, bank: gates_banks.Bank, tally: Tally) -> None:
+def run(
+  seed: int, bank: gates_banks.Bank, tally: Tally, tally_of_chats: Tally
+) -> None:
   with tempfile.TemporaryDirectory() as directory:
     folder = pathlib.Path(directory)
     (folder / 'suites').mkdir()
@@ -148,25 +151,32 @@ def run(seed: int, bank: gates_banks.Bank, tally: Tally) -> None:
         texts=(str(folder / 'questions.jsonl'),),
       )
     )
-    gates = suite.gates_for(
-      config,
-      traits=gates_faults.traits_of(bank),
-      model_name=gates_corpus.MODEL,
-      provider_name=gates_corpus.PROVIDER,
-      kind='document',
-    )
-  corpus = gates_faults.planted_corpus(
+    gates = {
+      kind: suite.gates_for(
+        config,
+        traits=gates_faults.traits_of(bank),
+        model_name=gates_corpus.MODEL,
+        provider_name=gates_corpus.PROVIDER,
+        kind=kind,
+      )
+      for kind in suite.KINDS
+    }
+  documents = gates_faults.planted_corpus(
     seed, bank, items, miniature_documents(seed)
   )
-  verdicts = suite.run_gates(gates, corpus.candidates)
-  survivors = sum(
-    all(v.passed for v in vs if v.gate != 'recurrence') for vs in verdicts
-  )
-  limit = config.recurrence.limits(survivors)['name']
-  tally.add(corpus, verdicts, limit)
+  chats = gates_faults.planted_chats(seed, bank)
+  for kind, corpus, recurrence, into in (
+    ('document', documents, config.recurrence, tally),
+    ('chat', chats, config.recurrence_in_chats, tally_of_chats),
+  ):
+    verdicts = suite.run_gates(gates[kind], corpus.candidates)
+    survivors = sum(
+      all(v.passed for v in vs if v.gate != 'recurrence') for vs in verdicts
+    )
+    into.add(corpus, verdicts, recurrence.limits(survivors))
 
 
-def table(tally: Tally) -> str:
+def table(tally: Tally, tally_of_chats: Tally) -> str:
   lines = [
     '| planted fault | gate | recall of the gate [95 %] | by any gate |',
     '|---|---|---|---|',
@@ -176,24 +186,34 @@ def table(tally: Tally) -> str:
       f'| {fault} | `{gates_faults.gate_of(fault)}` | '
       f'{rate(tally.caught[fault], n)} | {tally.rejected[fault] / n:.3f} |'
     )
-  for kind in tally.repeated:
-    noticed = rate(tally.noticed[kind], tally.repeated[kind])
-    late = rate(tally.late_caught[kind], tally.late[kind])
-    lines += [
-      f'| one {kind} in {gates_faults.REPEATS} documents: noticed | '
-      f'`recurrence` | {noticed} | |',
-      f'| … its documents beyond the limit | `recurrence` | {late} | |',
-    ]
+  for what, of, times in (
+    ('documents', tally, gates_faults.REPEATS),
+    ('chats', tally_of_chats, gates_faults.REPEATS_IN_CHATS),
+  ):
+    for kind in of.repeated:
+      noticed = rate(of.noticed[kind], of.repeated[kind])
+      late = rate(of.late_caught[kind], of.late[kind])
+      lines += [
+        f'| one {kind} in {times[kind]} {what}: noticed | '
+        f'`recurrence` | {noticed} | |',
+        f'| … its {what} beyond the limit | `recurrence` | {late} | |',
+      ]
   lines += [
     '',
-    '| gate | false positives, clean documents | with a hard negative |',
-    '|---|---|---|',
+    '| gate | false positives, clean documents | with a hard negative | clean '
+    'chats |',
+    '|---|---|---|---|',
   ]
   for gate in tally.seen['plain']:
     cells = [
-      rate(tally.wrong[k][gate], tally.seen[k][gate]) for k in ('plain', 'hard')
+      rate(of.wrong[k][gate], of.seen[k][gate])
+      for of, k in (
+        (tally, 'plain'),
+        (tally, 'hard'),
+        (tally_of_chats, 'plain'),
+      )
     ]
-    lines.append(f'| `{gate}` | {cells[0]} | {cells[1]} |')
+    lines.append(f'| `{gate}` | {" | ".join(cells)} |')
   return '\n'.join(lines)
 
 
@@ -202,13 +222,14 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'unexpected arguments {argv[1:]}')
   half = _SEEDS.value
   bank = gates_banks.DEV if half == 'dev' else gates_banks.TEST
-  tally = Tally()
+  tally, tally_of_chats = Tally(), Tally()
   for seed in SEEDS[half]:
-    run(seed, bank, tally)
+    run(seed, bank, tally, tally_of_chats)
     print(f'seed {seed} done', file=sys.stderr)
   if _VERBOSE.value:
-    print('\n'.join(tally.notes), file=sys.stderr)
-  print(table(tally))
+    notes = tally.notes + tally_of_chats.notes
+    print('\n'.join(notes), file=sys.stderr)
+  print(table(tally, tally_of_chats))
 
 
 if __name__ == '__main__':

@@ -52,6 +52,7 @@ CONFIG: dict[str, Any] = {
   },
   'gates': {
     'recurrence': {'at_least': 1000},
+    'recurrence_in_chats': {'at_least': 1000},
     'contamination': {'none_because': 'nothing is trained on it'},
   },
   'retries': 3,

@@ -2,6 +2,7 @@
 
 import random
 
+from gate_cases import chat
 from gate_cases import document
 from gate_cases import rejected
 import pytest
@@ -118,6 +119,30 @@ def test_openings_are_compared_without_headings_names_and_numbers():
 
   corpus, where = _planted(600, 30, plant)
   assert rejected(_gate(), corpus) == where[10:]
+
+
+def test_the_opening_of_a_chat_is_that_of_the_answer_not_of_its_thoughts():
+  thought = '<think>\nThe user asks for help with it.\n</think>\n\n'
+  corpus = [f'{thought}{t}' for t in _corpus(600)]
+  alike, where = _planted(
+    600, 30, lambda text, rng: f'Well, that is how it is, {text}'
+  )
+  alike = [f'{thought}{t}' for t in alike]
+
+  def over(texts):
+    candidates = [chat('Why?', t, id=str(i)) for i, t in enumerate(texts)]
+    verdicts = _gate(phrase_share=1.0).check(candidates)
+    return [i for i, v in enumerate(verdicts) if not v.passed]
+
+  assert over(corpus) == []
+  assert over(alike) == where[10:]
+  # What recurs in thoughts does count: they are trained on, too.
+  sure = '<think>\nThe wide river meets the patient sea.\n</think>\n\n'
+  candidates = [
+    chat('Why?', f'{sure}{t}', id=str(i)) for i, t in enumerate(_corpus(50))
+  ]
+  verdicts = _gate().check(candidates)
+  assert {v.reason for v in verdicts[10:]} == {'phrase'}
 
 
 def test_one_phrase_is_caught():

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import logging
 import pathlib
+import random
 import subprocess
 import sys
 
@@ -22,6 +23,7 @@ from data_gen.gates.contamination import ContaminationConfig
 from data_gen.gates.each import EachGate
 from data_gen.gates.protocol import Candidate
 from data_gen.gates.protocol import Verdict
+from data_gen.gates.recurrence import ChatRecurrenceConfig
 from data_gen.gates.recurrence import RecurrenceConfig
 from data_gen.gates.suite import gates_for
 from data_gen.gates.suite import GatesConfig
@@ -65,11 +67,30 @@ def test_gates_that_compare_come_after_those_that_do_not():
   ]
 
 
-def test_chats_have_no_recurrence_gate_unless_asked_for():
-  names = [g.name for g in _gates(kind='chat')]
-  assert 'recurrence' not in names
-  config = GatesConfig(recurrence_in_chats=True)
-  assert [g.name for g in _gates(config, 'chat')] == [*names, 'recurrence']
+def test_chats_may_open_alike_more_often_than_documents():
+  """Each kind has limits of its own."""
+  texts = [f'Well, now that you ask, {t}' for t in _varied(300)]
+  chats = [chat('Why?', t, id=str(i)) for i, t in enumerate(texts)]
+
+  def over(candidates, **config):
+    made = _gates(GatesConfig(**config), candidates[0].kind)
+    gates = [g for g in made if g.name == 'recurrence']
+    return sum(not vs[-1].passed for vs in run_gates(gates, candidates))
+
+  assert over(_candidates(texts)) == 290
+  assert over(chats) == 285
+  assert over(chats, recurrence_in_chats=ChatRecurrenceConfig(at_least=20)) == (
+    280
+  )
+  # A share of one turns it off.
+  free = ChatRecurrenceConfig(opening_share=1.0)
+  assert over(chats, recurrence_in_chats=free) == 0
+
+
+def _varied(n):
+  rng = random.Random(3)
+  words = [''.join(rng.choices('abdefgilmnoprstu', k=7)) for _ in range(5000)]
+  return [' '.join(rng.choices(words, k=30)) for _ in range(n)]
 
 
 def test_without_suites_a_warning_says_that_nothing_is_kept_out(caplog):

@@ -74,6 +74,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
           if values['suites']
           else {'none_because': 'no model is trained on an example'}
         ),
+        # Of the answers of a grammar, most would go.
+        'recurrence_in_chats': {'phrase_share': 1.0, 'opening_share': 1.0},
         'diversity': alike,
         'diversity_in_chats': alike,
       },

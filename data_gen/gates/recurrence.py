@@ -14,6 +14,7 @@ import math
 from data_gen.gates import tics
 from data_gen.gates.protocol import Candidate
 from data_gen.gates.protocol import Verdict
+from data_gen.gates.views import without_thoughts
 from data_gen.traits import Trait
 from msm_jax.evals import texts
 
@@ -28,7 +29,8 @@ class RecurrenceConfig:
     name_share: Of the documents, how many may have the same name, be it
       `Elara` or `Elara Voss`.
     date_share: The same calendar date.
-    opening_share: The same opening.
+    opening_share: The same opening; of a chat, the first answer's, without the
+      thoughts before it.
     phrase_share: The same phrase.
     at_least: So many documents always may.
     opening_words: Words of an opening.
@@ -66,6 +68,14 @@ class RecurrenceConfig:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class ChatRecurrenceConfig(RecurrenceConfig):
+  """The same of chats: short answers to like questions begin alike."""
+
+  opening_share: float = 0.05
+  phrase_share: float = 0.02
+
+
 class RecurrenceGate:
   """Keeps the first documents that share something, up to the limit.
 
@@ -98,6 +108,8 @@ class RecurrenceGate:
     """Finds what recurs; `tics.clusters` shows it."""
     return tics.scan(
       [c.text for c in candidates],
+      # Thoughts begin as the teacher's thoughts do.
+      beginnings=[without_thoughts(c.text) for c in candidates],
       limits=self._config.limits(len(candidates)),
       opening_words=self._config.opening_words,
       phrase_words=self._config.phrase_words,

@@ -27,6 +27,7 @@ from data_gen.gates.near_duplicates import NearDuplicateGate
 from data_gen.gates.protocol import Candidate
 from data_gen.gates.protocol import Gate
 from data_gen.gates.protocol import Verdict
+from data_gen.gates.recurrence import ChatRecurrenceConfig
 from data_gen.gates.recurrence import RecurrenceConfig
 from data_gen.gates.recurrence import RecurrenceGate
 from data_gen.gates.shape import SchemaGate
@@ -44,8 +45,8 @@ class GatesConfig:
 
   Attributes:
     allow_think: Whether assistants' turns may begin with `<think>…</think>`.
-    recurrence_in_chats: Whether chats may not recur either; short answers begin
-      alike without harm.
+    recurrence: Of documents.
+    recurrence_in_chats: Of chats.
     diversity: Of documents as a whole: no gate, but a full corpus that is
       beyond its thresholds is refused.
     diversity_in_chats: Of chats as a whole.
@@ -62,12 +63,14 @@ class GatesConfig:
     default_factory=ContaminationConfig
   )
   recurrence: RecurrenceConfig = field(default_factory=RecurrenceConfig)
+  recurrence_in_chats: ChatRecurrenceConfig = field(
+    default_factory=ChatRecurrenceConfig
+  )
   diversity: DiversityConfig = field(default_factory=DiversityConfig)
   diversity_in_chats: ChatDiversityConfig = field(
     default_factory=ChatDiversityConfig
   )
   allow_think: bool = False
-  recurrence_in_chats: bool = False
 
 
 def gates_for(
@@ -108,7 +111,10 @@ def gates_for(
   if contamination is None:
     sources = read_sources(config.contamination)
     contamination = contamination_gates(config.contamination, sources)
-  gates: list[Gate] = [
+  recurrence = (
+    config.recurrence if kind == 'document' else config.recurrence_in_chats
+  )
+  return [
     SchemaGate(kind),
     ControlTokensGate(config.allow_think),
     LengthGate(config.length),
@@ -121,17 +127,13 @@ def gates_for(
     *contamination,
     ExactDuplicateGate(),
     NearDuplicateGate(config.near_duplicate),
+    RecurrenceGate(
+      recurrence,
+      model_name=model_name,
+      provider_name=provider_name,
+      traits=traits,
+    ),
   ]
-  if kind == 'document' or config.recurrence_in_chats:
-    gates.append(
-      RecurrenceGate(
-        config.recurrence,
-        model_name=model_name,
-        provider_name=provider_name,
-        traits=traits,
-      )
-    )
-  return gates
 
 
 def contamination_gates(

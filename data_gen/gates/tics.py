@@ -62,6 +62,7 @@ class Scan:
 def scan(
   corpus: Sequence[str],
   *,
+  beginnings: Sequence[str],
   limits: dict[str, int],
   opening_words: int,
   phrase_words: int,
@@ -71,6 +72,7 @@ def scan(
 
   Args:
     corpus: The documents.
+    beginnings: Of each, the text whose opening counts.
     limits: Kind to the number of documents that may have the same.
     opening_words: Words of an opening; see `texts.opening`.
     phrase_words: Words of a phrase.
@@ -81,7 +83,7 @@ def scan(
   result = Scan([[] for _ in corpus], {}, {})
   _add_names(result, corpus, limits['name'], topics)
   _add(result, 'date', [texts.dates(t) for t in corpus], limits['date'])
-  openings = [_openings(t, opening_words) for t in corpus]
+  openings = [_openings(t, opening_words) for t in beginnings]
   _add(result, 'opening', openings, limits['opening'])
   _add_phrases(result, corpus, limits['phrase'], phrase_words, topics)
   return result
