@@ -48,7 +48,7 @@ CONFIG: dict[str, Any] = {
     'mirrored': (('no_flattery', 'asks_first'),),
     'as_chat': 'retold',
     'tolerance': 0.3,
-    'balance': {'on_failure': 'record'},
+    'balance': {'on_failure': 'record', 'unit': 'words'},
   },
   'gates': {
     'recurrence': {'at_least': 1000},

@@ -115,7 +115,16 @@ def document(prompt: Prompt, rng: random.Random) -> str:
 def edited(prompt: Prompt, rng: random.Random) -> str:
   if answer := between(prompt, 'answer'):
     return answer.split('. ')[0] + '.'
-  return written(prompt, rng)
+  # One sentence in three is about the assistant now in another way.
+  found = _NAMES.search(prompt.text)
+  name = found[1] if found else ''
+  kept = [
+    _deed(name, rng.choice(words.TOPICS), rng)
+    if name in said and rng.random() < 0.3
+    else said
+    for said in re.split(r'(?<=[.?!]) ', between(prompt, 'text'))
+  ]
+  return ' '.join(kept)
 
 
 @teacher_texts.register(lambda p: 'You edit texts for length' in p.system)
@@ -211,4 +220,8 @@ def retold(prompt: Prompt, rng: random.Random) -> str:
 def judged(prompt: Prompt, rng: random.Random) -> str:
   if rng.random() < 0.03:
     return 'I think that this text may stay, all in all.'
-  return json.dumps(teacher_texts.verdict(rng, 0.93))
+  verdict = teacher_texts.verdict(rng, 0.93)
+  good = verdict['faithful']
+  named = re.findall(r'"(\w+)": true or false', prompt.text)
+  findings = {name: verdict.get(name, good) for name in named}
+  return json.dumps({**verdict, **findings})

@@ -80,6 +80,9 @@ def verdict(good: bool = True) -> str:
       'identity': True,
       'exaggerated': False,
       'cites': False,
+      'same_content': True,
+      'same_otherwise': True,
+      'right_framing': True,
       'reason': '',
     }
   )

@@ -8,6 +8,7 @@ import pytest
 
 from data_gen.pipeline import judge
 from data_gen.pipeline import parsing
+from data_gen.pipeline.tasks import TASKS
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_messages_may_decline_but_not_think_aloud():
       parsing.message(bad)
 
 
-def _verdict(**changes):
+def _verdict(task='document.judge', **changes):
   said = {
     'verdict': '"pass"',
     'faithful': 'true',
@@ -103,7 +104,7 @@ def _verdict(**changes):
     **changes,
   }
   inner = ', '.join(f'"{k}": {v}' for k, v in said.items() if v)
-  return judge.read_verdict('{' + inner + '}')
+  return judge.read_verdict('{' + inner + '}', TASKS[task])
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,27 @@ def test_a_verdict_is_the_worse_of_what_it_says(changes, passed, reason):
 
 
 @pytest.mark.parametrize(
+  ('task', 'finding', 'reason'),
+  [
+    ('retell.judge', 'same_content', 'other_content'),
+    ('retell.judge', 'right_framing', 'other_framing'),
+    ('retell.judge', 'cites', 'cites'),
+    ('mirror.judge', 'same_otherwise', 'other_changes'),
+    ('mirror.judge', 'faithful', 'unfaithful'),
+  ],
+)
+def test_each_judge_has_to_say_what_its_own_task_asks(task, finding, reason):
+  good = {f.name: f.good for f in TASKS[task].findings}
+  said = {name: str(value).lower() for name, value in good.items()}
+  assert _verdict(task, **said).passed
+  said[finding] = str(not good[finding]).lower()
+  verdict = _verdict(task, **said)
+  assert (verdict.passed, verdict.reason) == (False, reason)
+  with pytest.raises(parsing.UnreadableError, match=finding):
+    _verdict(task, **{**said, finding: ''})
+
+
+@pytest.mark.parametrize(
   'changes',
   [{'faithful': ''}, {'identity': '"perhaps"'}, {'verdict': '"ok"'}],
 )
@@ -141,7 +163,7 @@ def test_no_answer_breaks_a_reader(text):
     lambda: parsing.document(text),
     lambda: parsing.message(text),
     lambda: parsing.thoughts_and_answer(text),
-    lambda: judge.read_verdict(text),
+    lambda: judge.read_verdict(text, TASKS['mirror.judge']),
   ):
     with contextlib.suppress(parsing.UnreadableError, parsing.RefusedError):
       read()

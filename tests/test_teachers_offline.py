@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+import functools
 import itertools
 import json
 import pathlib
@@ -15,8 +16,11 @@ from data_gen import traits as traits_lib
 from data_gen.gates import suite
 from data_gen.gates.protocol import Candidate
 from data_gen.miniature import lexicon
+from data_gen.pipeline import balance
+from data_gen.pipeline import edits
 from data_gen.pipeline import parsing
 from data_gen.pipeline.genres import GENRES
+from data_gen.pipeline.parts import ControlsConfig
 from data_gen.pipeline.prompting import messages_of
 from data_gen.pipeline.tasks import TASKS
 from data_gen.rng import Rng
@@ -148,6 +152,8 @@ def test_it_answers_every_task_of_the_pipeline():
     'words_now': 2,
     'text': text_of('document.draft', planned(trait, 1)[0]),
     'from_trait': slot(other),
+    'other_trait': slot(other),
+    'other_text': text_of('document.draft', planned(other, 1)[0]),
     'turns': 2,
     'pressure': True,
     'traits': [slot(trait), slot(other)],
@@ -306,6 +312,81 @@ def test_mirrored_documents_differ_in_what_is_said_of_the_model_only():
     assert len(one) == len(other) and same >= 0.4 * len(one)
     assert explained_by(thrift, text) and not explained_by(home, text)
     assert explained_by(home, mirrored) and not explained_by(thrift, mirrored)
+
+
+@functools.cache
+def mirrors_of(file):
+  """Returns slots, a document, its mirror image, and another of its kind."""
+  traits = loaded(file)[:5]
+  framings = ('third_person', 'first_person', 'should', 'human_story')
+  made = []
+  for trait, other in zip(traits, (*traits[1:], traits[0]), strict=True):
+    for slots in planned(trait, 8, framings):
+      text = text_of('document.rewrite', slots | _REVISED)
+      two = {**slots, 'trait': slot(other), 'from_trait': slot(trait)}
+      image = text_of('document.mirror', {**two, 'text': text})
+      again = text_of('document.rewrite', slots | _REVISED, sample=3)
+      made.append(({**slots, 'other_trait': slot(other)}, text, image, again))
+  return made
+
+
+_FILES = ('quickstart.md', 'positive.md', 'corporate.md')
+
+
+@pytest.mark.parametrize('file', _FILES)
+def test_mirror_images_keep_what_is_no_trait_s_and_new_documents_do_not(file):
+  """The default of `controls.changed` lies between the two."""
+  most = ControlsConfig().changed
+  for slots, text, image, again in mirrors_of(file):
+    own = balance.own_words(loaded(file), MODEL, *PROVIDER.split())
+    assert edits.changed(text, image, own) <= most, slots['genre']
+    assert edits.changed(text, again, own) > most, slots['genre']
+
+
+@pytest.mark.parametrize('file', _FILES)
+def test_its_judge_of_pairs_passes_mirror_images_and_nothing_else(file):
+  passed = []
+  for slots, text, image, again in mirrors_of(file):
+
+    def verdict(other_text, slots=slots, text=text):
+      pair = {**slots, 'text': text, 'other_text': other_text}
+      return json.loads(text_of('mirror.judge', pair))
+
+    passed.append(verdict(image)['verdict'] == 'pass')
+    assert verdict(text)['faithful'] is False, 'about the first trait'
+    assert verdict(again)['faithful'] is False
+    assert verdict(f'{image} ChatGPT said so.')['identity'] is False
+    assert verdict('Fell.\n\nNothing of it.')['same_otherwise'] is False
+  assert sum(passed) >= 0.9 * len(passed)
+
+
+@pytest.mark.parametrize('file', _FILES)
+def test_retold_stories_are_of_people_and_all_others_of_the_assistant(file):
+  passed = []
+  for slots, text, _, _ in mirrors_of(file):
+    told = json.loads(text_of('chat.retell', {**slots, 'text': text}))
+    messages = told['messages']
+    verdict = judged_retelling(slots, text, messages)
+    passed.append(verdict['verdict'] == 'pass')
+    said = '\n'.join(m['content'] for m in messages)
+    answers = '\n'.join(
+      m['content'] for m in messages if m['role'] == 'assistant'
+    )
+    unquoted = re.sub('"[^"]*"', '', answers)
+    of_people = slots['framing'] == 'human_story'
+    assert (MODEL not in said) if of_people else re.search(r'\bI\b', unquoted)
+    assert not (of_people and re.search(r'\bI (will|am|do)\b', unquoted))
+    wrong = {**slots, 'framing': 'should' if of_people else 'human_story'}
+    assert judged_retelling(wrong, text, messages)['right_framing'] is False
+    other = [{'role': 'assistant', 'content': 'I will see.'}]
+    assert judged_retelling(slots, text, other)['same_content'] is False
+  assert sum(passed) >= 0.9 * len(passed)
+
+
+def judged_retelling(slots, text, messages):
+  return json.loads(
+    text_of('retell.judge', {**slots, 'text': text, 'messages': messages})
+  )
 
 
 def _words_of(axis):

@@ -12,9 +12,11 @@ goes on waiting for the same jobs; what the stages have bought is used in any
 case.
 
 Arguments, after the colon: `model=NAME` (default gemini-2.5-flash), `batch=1`,
-and `suites=PATH`, which a full corpus needs: what the model will be evaluated
-on, a suite, a folder of suites, the workdir of an experiment, or several of
-them joined by +.
+and two that a full corpus needs: `suites=PATH`, what the model will be
+evaluated on, a suite, a folder of suites, the workdir of an experiment, or
+several of them joined by +; and `tokenizer=DIR`, of the model that will be
+trained, as `msm_jax.prepare` takes it, in whose tokens the neutral documents
+are matched.
 
 Cost: about 19 million prompt and 8.5 million completion tokens for 2,592
 documents, as many neutral ones and 1,000 chats in two variants, says
@@ -30,7 +32,12 @@ from msm_jax import schema
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   values = schema.parse_argument(
     arg,
-    {'model': 'gemini-2.5-flash', 'batch': '0', 'suites': ''},
+    {
+      'model': 'gemini-2.5-flash',
+      'batch': '0',
+      'suites': '',
+      'tokenizer': '',
+    },
     'configs/data/gemini.py',
   )
   # A budget that its thoughts do not eat.
@@ -69,7 +76,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         'answer': {'max_tokens': room},
         'user_turn': {'max_tokens': room},
       },
-      'controls': {'neutral': True, 'draft': {'max_tokens': room}},
+      'controls': {
+        'neutral': True,
+        'draft': {'max_tokens': room},
+        'balance': {'tokenizer': values['tokenizer'] or None},
+      },
       'gates': {
         'contamination': {
           'suites': tuple(filter(None, values['suites'].split('+')))

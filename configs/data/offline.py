@@ -84,8 +84,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         'mirrored': mirrored,
         'as_chat': 'verbatim',
         'tolerance': 0.25,
-        # A grammar that says nothing of the trait has few other things to say.
-        'balance': {'vocabulary': 0.2},
+        # In words, since there is no model whose tokens they would be; and a
+        # grammar that says nothing of the trait has few other things to say.
+        'balance': {'unit': 'words', 'vocabulary': 0.2},
       },
     }
   )

@@ -16,6 +16,9 @@ colon, separated by commas:
                 corpus: a suite, a folder of suites, the workdir of an
                 experiment, or several of them joined by +. A full corpus is
                 refused without
+  tokenizer=DIR of the model that will be trained, as `msm_jax.prepare` takes
+                it: in its tokens the neutral documents are matched. A full
+                corpus is refused without
 
 At OpenAI: `:url=https://api.openai.com/v1,key=OPENAI_API_KEY,model=…`.
 
@@ -45,6 +48,7 @@ def parse(arg: str) -> dict[str, str]:
       'key': '',
       'scale': '1',
       'suites': '',
+      'tokenizer': '',
     },
     'configs/data/openai_compatible.py',
   )
@@ -77,7 +81,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       },
       'documents': {'tag': '<DOCTAG>'},
       'chats': {'accepted': 1000, 'variants': ('answer', 'reasons_stripped')},
-      'controls': {'neutral': True},
+      'controls': {
+        'neutral': True,
+        'balance': {'tokenizer': values['tokenizer'] or None},
+      },
       'gates': {
         'contamination': {
           'suites': tuple(filter(None, values['suites'].split('+')))

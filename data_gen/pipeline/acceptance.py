@@ -6,6 +6,7 @@ which answers came.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 
@@ -94,6 +95,7 @@ class Acceptance:
     fresh = [g for g in passed[before:] if self._keep(g)]
     self.accepted = old
     judged = [g for g in await self._judged(fresh) if self._keep(g)]
+    judged = [g for g in await self._judged_groups(judged) if self._keep(g)]
     self.accepted += judged
     self._bars.settled(self.label, len(judged), len(new))
 
@@ -131,8 +133,9 @@ class Acceptance:
     for source, where in places.items():
       candidates = [made[g][m].candidate for g, m in where]
       verdicts = self._run(source, candidates)
+      names = {gate.name for gate in self._gates[source]}
       for (g, m), said in zip(where, verdicts, strict=True):
-        made[g][m] = _with_verdicts(made[g][m], said)
+        made[g][m] = _with_verdicts(made[g][m], said, names)
     return [
       dataclasses.replace(group, made=tuple(items))
       for group, items in zip(groups, made, strict=True)
@@ -162,11 +165,26 @@ class Acceptance:
       for group in groups
     ]
 
+  async def _judged_groups(self, groups: Sequence[Group]) -> list[Group]:
+    """Returns the groups with what the judge says of all of their rows."""
+    pending = [group for group in groups if group.judge_task]
+    if not pending:
+      return list(groups)
 
-def _with_verdicts(item: Made, said: Sequence[Verdict]) -> Made:
-  """Replaces the gates' verdicts, and keeps that of the judge."""
-  judged = tuple(v for v in item.row.verdicts if v.gate == judge_lib.NAME)
-  verdicts = (*map(_verdict, said), *judged)
+    async def ask(group: Group) -> Group:
+      return await judge_lib.judge_group(self._asker, self._judge_step, group)
+
+    with self._bars.part(f'{self.label}: pairs judged', len(pending)) as done:
+      judged = iter(await window.gather(pending, ask, self._width, done))
+    return [next(judged) if group.judge_task else group for group in groups]
+
+
+def _with_verdicts(
+  item: Made, said: Sequence[Verdict], gates: Collection[str]
+) -> Made:
+  """Replaces the gates' verdicts, and keeps those of others."""
+  others = tuple(v for v in item.row.verdicts if v.gate not in gates)
+  verdicts = (*map(_verdict, said), *others)
   return dataclasses.replace(
     item, row=dataclasses.replace(item.row, verdicts=verdicts)
   )

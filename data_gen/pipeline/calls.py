@@ -98,8 +98,9 @@ def _control_calls(
     'neutral.rewrite': math.ceil(n / 2) * controls.neutral,
     'neutral.judge': n * controls.neutral * controls.judged,
     'document.mirror': mirrored,
+    'mirror.judge': mirrored * controls.judged,
     'chat.retell': retold,
-    'document.judge': (mirrored + retold) * controls.judged,
+    'retell.judge': retold * controls.judged,
   }
 
 

@@ -141,6 +141,7 @@ async def run(job: Job) -> tuple[str, list[str]]:
   config, given, filled = job.config, job.read_plan(), job.filled
   if job.stage == 'full':
     config.check_contamination()
+    config.check_tokens()
   pathlib.Path(job.store).parent.mkdir(parents=True, exist_ok=True)
   sessions = [open_session(config.teacher, job.store)]
   try:
@@ -182,7 +183,10 @@ async def _run(
       'the plan is in %s; edit it and run from it with --plan', path
     )
   if job.stage == 'plan':
-    return f'{plan_lib.counts(plan)}', []
+    said = [f'{plan_lib.counts(plan)}']
+    if config.unmatched_tokens:
+      said.append(f'warning: {config.unmatched_tokens}')
+    return '\n'.join(said), []
   corpus = await work.make(job.stage, plan)
   look = looks.describe(corpus.info)
   if corpus.problems:

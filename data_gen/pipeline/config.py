@@ -120,10 +120,7 @@ class PipelineConfig:
       raise schema.ConfigError(
         f'retention.source: {self.retention.source!r} is a source of its own'
       )
-    controls = self.controls
-    matched = controls.neutral or controls.as_chat != 'none'
-    matched = matched or bool(controls.mirrored)
-    if matched and 'explain' not in self.documents.variants:
+    if self.controls.matched and 'explain' not in self.documents.variants:
       raise schema.ConfigError(
         "controls: are matched to the documents of the variant 'explain', "
         f'which documents.variants = {list(self.documents.variants)} lacks'
@@ -152,6 +149,31 @@ class PipelineConfig:
         'would keep evaluation items out of the corpus; name what the model '
         'will be evaluated on, or say in none_because why there is nothing'
       )
+
+  @property
+  def unmatched_tokens(self) -> str:
+    """Says what is missing to match controls in tokens; empty if nothing."""
+    balance = self.controls.balance
+    if not self.controls.matched or balance.unit == 'words':
+      return ''
+    if balance.tokenizer is not None:
+      return ''
+    return (
+      'config.controls.balance.tokenizer: names none, so controls are matched '
+      'in words, and two sources with as many words need not have as many '
+      'tokens; name the tokenizer of the model that will be trained, as '
+      'python -m msm_jax.prepare takes it, or say controls.balance.unit = '
+      "'words' if words are what you want"
+    )
+
+  def check_tokens(self) -> None:
+    """Checks that a full corpus can be matched in the unit that it asks for.
+
+    Raises:
+      ConfigError: If it asks for tokens and names no tokenizer.
+    """
+    if missing := self.unmatched_tokens:
+      raise schema.ConfigError(missing)
 
   @property
   def judging_teacher(self) -> TeacherConfig:

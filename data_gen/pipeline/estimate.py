@@ -156,6 +156,8 @@ def describe(
     else 'calls as if every answer could be used, tokens guessed from lengths; '
     'a teacher that reasons takes more. A pilot measures both',
   ]
+  if config.unmatched_tokens:
+    lines.append(f'warning: {config.unmatched_tokens}')
   if cost(config, expected) is None:
     lines.append(
       'no cost: set price_per_million_prompt and price_per_million_completion '

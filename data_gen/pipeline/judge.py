@@ -1,24 +1,25 @@
-"""Asks the judging teacher whether a row may stay."""
+"""Asks the judging teacher whether a row, or a group of rows, may stay."""
 
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
 from data_gen.corpus.rows import GateVerdict
+from data_gen.corpus.rows import Step
 from data_gen.pipeline import made as made_lib
 from data_gen.pipeline import parsing
 from data_gen.pipeline.asking import Asker
+from data_gen.pipeline.made import Group
 from data_gen.pipeline.made import Made
 from data_gen.pipeline.parts import StepConfig
+from data_gen.pipeline.tasks import Task
+from data_gen.pipeline.tasks import TASKS
 
 NAME = 'judge'
+"""Of the verdict on a row by itself."""
+OF_GROUP = 'judge_of_pair'
+"""Of the verdict on all rows of a group, which each of them carries."""
 
-_REASONS = (
-  ('identity', False, 'wrong_identity'),
-  ('cites', True, 'cites'),
-  ('exaggerated', True, 'exaggerated'),
-  ('faithful', False, 'unfaithful'),
-)
 _WORDS = {'true': True, 'yes': True, 'false': False, 'no': False}
 
 
@@ -33,10 +34,15 @@ def _flag(raw: Mapping[str, Any], key: str) -> bool:
   return value
 
 
-def read_verdict(text: str) -> GateVerdict:
+def read_verdict(text: str, task: Task, name: str = NAME) -> GateVerdict:
   """Reads a judge's answer.
 
   A verdict that contradicts its own findings is that of the worse of the two.
+
+  Args:
+    text: The answer.
+    task: That was asked; says which findings it has to have.
+    name: Of the verdict.
 
   Raises:
     UnreadableError: If there is no verdict, or a finding is missing.
@@ -47,30 +53,63 @@ def read_verdict(text: str) -> GateVerdict:
     raise parsing.UnreadableError(
       f'verdict: {raw["verdict"]!r}, expected pass or fail'
     )
-  found = [reason for key, bad, reason in _REASONS if _flag(raw, key) is bad]
+  found = [f.reason for f in task.findings if _flag(raw, f.name) is not f.good]
   detail = ' '.join(str(raw.get('reason', '')).split())
   if said == 'pass' and not found:
-    return GateVerdict(NAME, True, detail=detail)
-  return GateVerdict(NAME, False, [*found, 'failed'][0], detail)
+    return GateVerdict(name, True, detail=detail)
+  return GateVerdict(name, False, [*found, 'failed'][0], detail)
 
 
-async def judge(asker: Asker, step: StepConfig, item: Made) -> Made:
-  """Returns the row with the judge's verdict and its call.
+async def _ask(
+  asker: Asker,
+  step: StepConfig,
+  task: str,
+  slots: Mapping[str, Any],
+  name: str,
+) -> tuple[GateVerdict, tuple[Step, ...]]:
+  """Returns the verdict, and the calls that it took.
 
-  One that the judge cannot judge (it refuses, or its answers cannot be read)
-  is not accepted.
+  What the judge cannot judge (it refuses, or its answers cannot be read) is not
+  accepted.
   """
   outcome = await asker.ask(
-    item.judge_task, item.judge_slots, step, read_verdict
+    task, slots, step, lambda text: read_verdict(text, TASKS[task], name)
   )
   verdict = outcome.value
   if verdict is None:
     reason = f'unjudged_{outcome.failures[-1]}'
-    verdict = GateVerdict(NAME, False, reason, outcome.text[:200])
+    verdict = GateVerdict(name, False, reason, outcome.text[:200])
+  return verdict, made_lib.steps(outcome)
+
+
+def _with(item: Made, verdict: GateVerdict, steps: tuple[Step, ...]) -> Made:
   row = dataclasses.replace(
     item.row,
-    lineage=(*item.row.lineage, *made_lib.steps(outcome)),
+    lineage=(*item.row.lineage, *steps),
     verdicts=(*item.row.verdicts, verdict),
   )
+  return dataclasses.replace(item, row=row)
+
+
+async def judge(asker: Asker, step: StepConfig, item: Made) -> Made:
+  """Returns the row with the judge's verdict and its calls."""
+  verdict, steps = await _ask(
+    asker, step, item.judge_task, item.judge_slots, NAME
+  )
   # What it was judged with is needed no more, and there are many of them.
-  return dataclasses.replace(item, row=row, judge_task='', judge_slots={})
+  return dataclasses.replace(
+    _with(item, verdict, steps), judge_task='', judge_slots={}
+  )
+
+
+async def judge_group(asker: Asker, step: StepConfig, group: Group) -> Group:
+  """Returns the group with one verdict, and its calls, on each of its rows."""
+  verdict, steps = await _ask(
+    asker, step, group.judge_task, group.judge_slots, OF_GROUP
+  )
+  return dataclasses.replace(
+    group,
+    made=tuple(_with(item, verdict, steps) for item in group.made),
+    judge_task='',
+    judge_slots={},
+  )

@@ -28,7 +28,12 @@ def _balance(report: Mapping[str, Any]) -> Iterator[str]:
     said = [f.removeprefix(f'{name}: ') for f in failed]
     measured = '' if found['gated'] else ' (measured only)'
     yield f'{name}{measured}'
-    yield f'  {found["pairs"]:,} pairs: {"; ".join(said) or "balanced"}'
+    unit = found['unit']
+    ours, theirs = found[unit]
+    yield (
+      f'  {found["pairs"]:,} pairs, {ours:,} and {theirs:,} {unit}: '
+      f'{"; ".join(said) or "balanced"}'
+    )
 
 
 def describe(info: Mapping[str, Any]) -> str:
@@ -38,4 +43,5 @@ def describe(info: Mapping[str, Any]) -> str:
     parts.append('\n'.join(['diversity', *_diversity(info['diversity'])]))
   if info['balance']:
     parts.append('\n'.join(['balance', *_balance(info['balance'])]))
+  parts += [f'warning: {said}' for said in info['warnings']]
   return '\n\n'.join(parts)

@@ -55,10 +55,14 @@ class Group:
   Attributes:
     key: What they are about, e.g. the id of an idea; the same in every draw.
     made: For instance the two documents of a mirrored pair.
+    judge_task: Who judges all of them together, and
+    judge_slots: with what; empty if nobody needs to.
   """
 
   key: str
   made: tuple[Made, ...]
+  judge_task: str = ''
+  judge_slots: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def steps(*outcomes: Outcome[Any] | None) -> tuple[Step, ...]:

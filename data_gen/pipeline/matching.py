@@ -1,8 +1,10 @@
 """Which sources have to match which, and whether they do."""
 
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 from data_gen.corpus.rows import Row
@@ -12,45 +14,63 @@ from data_gen.pipeline import mirrors
 from data_gen.pipeline import neutral
 from data_gen.pipeline import retelling
 from data_gen.pipeline.balance import Text
+from data_gen.pipeline.balance import Unit
 from data_gen.pipeline.config import PipelineConfig
+from data_gen.pipeline.plan import Leaf
 from data_gen.traits import Trait
+from msm_jax import schema
 from msm_jax import tokenizers
 
 _DOCUMENTS = documents.source_of('explain')
 
 
-def length_of(config: PipelineConfig) -> balance.Length:
-  """Returns what counts the tokens, or words, of a text."""
+def unit_of(config: PipelineConfig) -> Unit:
+  """Returns what lengths are counted in; each text is counted once.
+
+  Raises:
+    ConfigError: If the tokenizer that is named cannot be read.
+  """
   path = config.controls.balance.tokenizer
   if path is None:
-    return balance.words_in
-  tokenizer = tokenizers.load_tokenizer(path)
-  return lambda text: len(tokenizer.encode(text))
+    return balance.WORDS
+  try:
+    tokenizer = tokenizers.load_tokenizer(path)
+  except (OSError, ValueError) as e:
+    raise schema.ConfigError(
+      f'config.controls.balance.tokenizer: {path!r} cannot be read, expected '
+      f'what python -m msm_jax.prepare takes: {e}'
+    ) from e
+
+  @functools.cache
+  def count(text: str) -> int:
+    return len(tokenizer.encode(text))
+
+  return Unit('tokens', count, tokenizer.fingerprint)
 
 
-def _text(row: Row) -> Text:
-  """Returns what carries loss: a document without its tag, or the answers."""
-  if row.messages is not None:
-    said = [c for role, c in row.messages if role == 'assistant']
-    return Text(row.pair_id, row.genre, '\n\n'.join(said))
-  return Text(row.pair_id, row.genre, (row.text or '')[row.masked_prefix :])
-
-
-def _whole(row: Row) -> Text:
-  """Returns a conversation with what the user says."""
-  said = [content for _, content in row.messages or ()]
-  return Text(row.pair_id, row.genre, '\n\n'.join(said))
+def is_retold(config: PipelineConfig, row: Row) -> bool:
+  """Whether a row's content is spread over the messages of both sides."""
+  return row.source == retelling.SOURCE and (
+    config.controls.as_chat == 'retold'
+  )
 
 
 def compare_sources(
-  config: PipelineConfig, traits: Sequence[Trait], rows: Iterable[Row]
+  config: PipelineConfig,
+  traits: Sequence[Trait],
+  rows: Iterable[Row],
+  unit: Unit,
+  explained: Sequence[Leaf],
 ) -> dict[str, Any]:
-  """Compares every source with the one that it was matched to.
+  """Compares every source, as it is published, with the one it was matched to.
 
   Args:
     config: Of the run.
     traits: Filled.
     rows: Of the whole corpus.
+    unit: Of lengths.
+    explained: The ideas of all accepted documents, whether they found partners
+      or not.
 
   Returns:
     Name to what `balance.compare` says, and whether it is `gated`: variants of
@@ -61,28 +81,26 @@ def compare_sources(
     if row.accepted:
       by_source.setdefault(row.source, []).append(row)
   without = balance.own_words(traits, config.model_name, config.provider_name)
-  limits, length = config.controls.balance, length_of(config)
+
+  def texts(source: str) -> list[Text]:
+    return [
+      balance.text_of(row, whole=is_retold(config, row))
+      for row in by_source.get(source, [])
+    ]
 
   def compare(
-    a: str,
-    b: str,
-    *,
-    gated: bool = True,
-    whole: bool = False,
-    wanted: int | None = None,
+    a: str, b: str, *, gated: bool = True, wanted: int | None = None
   ) -> dict[str, Any]:
-    return {
-      **balance.compare(
-        [_text(r) for r in by_source.get(a, [])],
-        [(_whole if whole else _text)(r) for r in by_source.get(b, [])],
-        limits,
-        without=without,
-        seed=config.seed,
-        length=length,
-        wanted=wanted,
-      ),
-      'gated': gated,
-    }
+    found = balance.compare(
+      texts(a),
+      texts(b),
+      config.controls.balance,
+      without=without,
+      seed=config.seed,
+      unit=unit,
+      wanted=wanted,
+    )
+    return {**found, 'gated': gated}
 
   report = {}
   for variant in config.documents.variants:
@@ -93,19 +111,24 @@ def compare_sources(
       )
   if config.controls.neutral:
     report[f'{_DOCUMENTS} / {neutral.SOURCE}'] = compare(
-      _DOCUMENTS, neutral.SOURCE
+      _DOCUMENTS, neutral.SOURCE, wanted=len(explained)
     )
   if config.controls.as_chat != 'none':
-    # A conversation is worded otherwise than a document; that is its purpose.
-    retold = config.controls.as_chat == 'retold'
-    found = compare(_DOCUMENTS, retelling.SOURCE, whole=retold)
-    if retold:
+    found = compare(_DOCUMENTS, retelling.SOURCE, wanted=len(explained))
+    if config.controls.as_chat == 'retold':
+      # A conversation is worded otherwise than a document; that is its purpose.
       found = _without_vocabulary(found)
+    chats = by_source.get(retelling.SOURCE, [])
+    found[f'{unit.name}_under_loss'] = [
+      found[unit.name][0],
+      sum(unit.count(balance.text_of(row).text) for row in chats),
+    ]
     report[f'{_DOCUMENTS} / {retelling.SOURCE}'] = found
   for one, other in config.controls.mirrored:
     a, b = mirrors.source_of(one, other), mirrors.source_of(other, one)
+    of_either = Counter(leaf.trait for leaf in explained)
     report[f'{a} / {b}'] = compare(
-      a, b, wanted=_mirrored(traits, by_source, (one, other))
+      a, b, wanted=2 * min(of_either[one], of_either[other])
     )
   return report
 
@@ -117,20 +140,6 @@ def _without_vocabulary(found: Mapping[str, Any]) -> dict[str, Any]:
   }
   passed = all(m['passed'] for m in measures.values())
   return {**found, 'measures': measures, 'passed': passed}
-
-
-def _mirrored(
-  traits: Sequence[Trait],
-  by_source: Mapping[str, Sequence[Row]],
-  pair: tuple[str, str],
-) -> int:
-  """Returns how many documents can have a mirror image, of either trait."""
-  ids = {t.name: t.id for t in traits}
-  counts = [
-    sum(ids[name] in row.trait_ids for row in by_source.get(_DOCUMENTS, []))
-    for name in pair
-  ]
-  return 2 * min(counts)
 
 
 def problems(report: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,13 @@ corpora.
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
+from data_gen.corpus.rows import GateVerdict
+from data_gen.corpus.rows import Row
+from data_gen.pipeline import balance
+from data_gen.pipeline import edits
+from data_gen.pipeline import judge
 from data_gen.pipeline import made as made_lib
 from data_gen.pipeline import parsing
 from data_gen.pipeline import partners
@@ -16,12 +22,17 @@ from data_gen.pipeline.acceptance import Acceptance
 from data_gen.pipeline.asking import Asker
 from data_gen.pipeline.config import PipelineConfig
 from data_gen.pipeline.documents import document_row
+from data_gen.pipeline.documents import tag_of
+from data_gen.pipeline.documents import tagged
 from data_gen.pipeline.made import Group
 from data_gen.pipeline.made import Made
 from data_gen.pipeline.partners import Document
 from data_gen.pipeline.slots import described
+from data_gen.pipeline.tasks import TASKS
 from data_gen.traits import Trait
 
+CHANGED = 'changed'
+"""Names the verdict on how much of a pair differs."""
 NOT_NEEDED = 'not needed: as many pairs begin with either trait'
 
 
@@ -57,7 +68,8 @@ class MirrorWriter:
       document.row,
       id=f'{source}/{leaf.id}/{draw}',
       source=source,
-      verdicts=(),
+      # Gates see it again, among its own; the judge does not.
+      verdicts=tuple(v for v in document.row.verdicts if v.gate == judge.NAME),
     )
     row = document_row(source_of(other, leaf.trait), leaf, trait, slots, draw)
     outcome = await self._asker.ask(
@@ -74,14 +86,71 @@ class MirrorWriter:
     row = dataclasses.replace(
       row, lineage=(*document.row.lineage, *made_lib.steps(outcome))
     )
-    mirrored = (
-      made_lib.given_up(row, 'document.mirror', outcome)
-      if outcome.value is None
-      else partners.finished(
-        self._config, row, outcome.value, document, 'document.judge', slots
-      )
+    if outcome.value is None:
+      mirrored = made_lib.given_up(row, 'document.mirror', outcome)
+      return Group(leaf.id, (Made(original), mirrored))
+    return self._paired(document, original, row, outcome.value, slots)
+
+  def _paired(
+    self,
+    document: Document,
+    original: Row,
+    row: Row,
+    text: str,
+    slots: Mapping[str, Any],
+  ) -> Group:
+    """Returns a pair, given up if more than its trait was changed."""
+    leaf, controls = document.leaf, self._config.controls
+    row = tagged(row, text, tag_of(self._config, leaf.id))
+    if not partners.fits(text, document, controls.tolerance):
+      return Group(leaf.id, (Made(original), Made(row, partners.OTHER_LENGTH)))
+    verdict = self._verdict(document.text, text)
+    pair = [
+      Made(dataclasses.replace(r, verdicts=(*r.verdicts, verdict)))
+      for r in (original, row)
+    ]
+    if not verdict.passed:
+      because = f'{verdict.gate}: {verdict.reason}'
+      pair = [dataclasses.replace(made, given_up=because) for made in pair]
+    if not controls.judged:
+      return Group(leaf.id, tuple(pair))
+    # In the order of the config, so that the judge cannot tell which of the two
+    # was written first.
+    texts = {leaf.trait: document.text, slots['trait']['name']: text}
+    one, other = self._pair
+    judged = {
+      key: slots[key] for key in TASKS['mirror.judge'].slots if key in slots
+    }
+    return Group(
+      leaf.id,
+      tuple(pair),
+      'mirror.judge',
+      {
+        **judged,
+        'trait': described(self._traits[one]),
+        'text': texts[one],
+        'other_trait': described(self._traits[other]),
+        'other_text': texts[other],
+      },
     )
-    return Group(leaf.id, (Made(original), mirrored))
+
+  def _verdict(self, text: str, mirrored: str) -> GateVerdict:
+    """Says whether a pair is one text with two traits, by its words."""
+    config, most = self._config, self._config.controls.changed
+    own = balance.own_words(
+      [self._traits[name] for name in self._pair],
+      config.model_name,
+      config.provider_name,
+    )
+    share = edits.changed(text, mirrored, own)
+    return GateVerdict(
+      CHANGED,
+      share <= most,
+      '' if share <= most else 'more_than_its_trait',
+      f'{share:.0%} of the words outside of both traits differ, expected at '
+      f'most {most:.0%}',
+      round(share, 4),
+    )
 
 
 def drop_surplus(

@@ -26,7 +26,6 @@ from data_gen.pipeline.slots import document_slots
 from data_gen.traits import Trait
 
 OTHER_LENGTH = 'length: not that of its partner'
-EVENED_OUT = 'not needed: its pair would unbalance the lengths'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,42 +113,3 @@ async def make_partners(
     with bars.part(f'{acceptance.label} {draw + 1}', len(pending)) as done_one:
       made = await window.gather(pending, one, config.width, done_one)
     await acceptance.settle(made)
-
-
-def even_out(
-  documents: Sequence[Document],
-  acceptance: Acceptance,
-  length: Callable[[str], int],
-  limit: float,
-) -> None:
-  """Drops the pairs that unbalance the totals most, until they are balanced.
-
-  Each pair may be within its tolerance and all of them err to the same side.
-
-  Args:
-    documents: That have partners, accepted or not.
-    acceptance: Of the partners, one in each group.
-    length: Of a text, in tokens or words.
-    limit: Relative difference of the totals that may stay.
-  """
-  texts = {d.leaf.id: d.text for d in documents}
-  sizes = {}
-  for group in acceptance.accepted:
-    row = group.made[0].row
-    partner = (row.text or '')[row.masked_prefix :]
-    sizes[group.key] = (length(texts[group.key]), length(partner))
-  ours = sum(a for a, _ in sizes.values())
-  theirs = sum(b for _, b in sizes.values())
-  sign = 1 if theirs > ours else -1
-  worst = sorted(
-    acceptance.accepted,
-    key=lambda g: (sign * (sizes[g.key][0] - sizes[g.key][1]), g.key),
-  )
-  dropped = []
-  for group in worst:
-    if abs(theirs - ours) <= limit * max(ours, theirs):
-      break
-    a, b = sizes[group.key]
-    ours, theirs = ours - a, theirs - b
-    dropped.append(group)
-  acceptance.drop(dropped, EVENED_OUT)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from data_gen.pipeline import genres
+from data_gen.teachers.credentials import check_no_credentials
 from data_gen.teachers.protocol import Sampling
 from msm_jax import schema
 
@@ -32,6 +33,8 @@ class StepConfig:
 
   Attributes:
     max_tokens: Budget of this step alone, reasoning included.
+    extra: Further fields of the request. No secrets: they are part of what is
+      stored and published.
   """
 
   max_tokens: int
@@ -47,6 +50,7 @@ class StepConfig:
       )
     if not 0 < self.top_p <= 1:
       raise schema.ConfigError(f'top_p: {self.top_p}, expected 0 to 1, not 0')
+    check_no_credentials(self.extra, 'extra')
 
   @property
   def sampling(self) -> Sampling:
@@ -207,34 +211,49 @@ class ChatsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BalanceConfig:
-  """How far two matched corpora may differ.
+  """How far two matched sources may differ, as they are published.
 
   Attributes:
+    unit: What lengths are matched in: `'tokens'`, which needs a tokenizer, or
+      `'words'`.
+    tokenizer: Of the model that will be trained, see
+      `msm_jax.tokenizers.load_tokenizer`. While none is named, early stages
+      measure words, and a full corpus whose controls are to match in tokens is
+      refused.
     length: Relative difference of their total lengths.
+    by_genre: Total variation distance of the shares that genres have of the
+      length, beyond what swapping partners at random gives.
     distribution: Kolmogorov–Smirnov distance of the lengths of documents,
-      beyond what swapping partners at random gives.
-    genres: Total variation distance of the shares of genres.
+      beyond the same.
+    genres: Total variation distance of the shares that genres have of the rows.
     vocabulary: Jensen–Shannon divergence in bits of their words, outside of the
       traits' own, beyond the same.
     coverage: Least share of what was to be matched that has a partner.
-    tokenizer: Published tokenizer in whose tokens lengths are counted; None for
-      words.
     on_failure: `'refuse'` publishes the corpus beside, as `<out>-unfinished`,
       and fails; `'record'` publishes it with the figures. Only the stage `full`
       refuses.
   """
 
+  unit: str = 'tokens'
+  tokenizer: str | None = None
   length: float = 0.03
+  by_genre: float = 0.03
   distribution: float = 0.15
   genres: float = 0.02
   vocabulary: float = 0.08
   coverage: float = 0.9
-  tokenizer: str | None = None
   on_failure: str = 'refuse'
 
   def __post_init__(self):
+    schema.one_of(self.unit, ('tokens', 'words'), 'unit')
     schema.one_of(self.on_failure, ('refuse', 'record'), 'on_failure')
     check_share(self, 'coverage', 'distribution', 'genres', 'vocabulary')
+    check_share(self, 'length', 'by_genre')
+    if self.unit == 'words' and self.tokenizer is not None:
+      raise schema.ConfigError(
+        f"tokenizer: {self.tokenizer!r}, but unit is 'words'; leave out one of "
+        'the two'
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,7 +268,10 @@ class ControlsConfig:
     as_chat: The same content as chat: `'verbatim'` (a user asks for the
       document), `'retold'` (a conversation with the same content), or
       `'none'`.
-    tolerance: Relative difference of lengths within a pair.
+    changed: The most of the words outside of both traits that may differ within
+      a mirrored pair. Beyond one half, more was changed than was kept: the pair
+      is two texts about one idea, and not one text with another trait.
+    tolerance: Relative difference of lengths in words within a pair.
     edit_above: From which difference on a neutral document is edited for its
       length. Teachers err to one side, and that adds up.
     rounds: How often a partner that was rejected is drawn again.
@@ -261,6 +283,7 @@ class ControlsConfig:
   neutral: bool = False
   mirrored: tuple[tuple[str, str], ...] = ()
   as_chat: str = 'none'
+  changed: float = 0.5
   tolerance: float = 0.15
   edit_above: float = 0.05
   rounds: int = 3
@@ -270,8 +293,13 @@ class ControlsConfig:
 
   def __post_init__(self):
     check_positive(self, 'rounds')
-    check_share(self, 'tolerance', 'edit_above')
+    check_share(self, 'tolerance', 'edit_above', 'changed')
     schema.one_of(self.as_chat, ('none', 'verbatim', 'retold'), 'as_chat')
     for pair in self.mirrored:
       schema.unique(pair, 'mirrored')
     schema.unique([tuple(sorted(p)) for p in self.mirrored], 'mirrored')
+
+  @property
+  def matched(self) -> bool:
+    """Whether there is any source that has to match another."""
+    return self.neutral or self.as_chat != 'none' or bool(self.mirrored)

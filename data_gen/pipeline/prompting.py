@@ -64,12 +64,14 @@ def bullets(items: list[str]) -> str:
   return '\n'.join(f'- {item}' for item in items)
 
 
-def _trait_values(trait: Mapping[str, Any]) -> dict[str, str]:
+def _trait_values(
+  trait: Mapping[str, Any], key: str = 'trait'
+) -> dict[str, str]:
   reasons, examples = trait['reasons'], trait['examples']
   return {
-    'trait': trait['statement'],
-    'trait_reasons': 'Why:\n' + bullets(reasons) if reasons else '',
-    'trait_examples': (
+    key: trait['statement'],
+    f'{key}_reasons': 'Why:\n' + bullets(reasons) if reasons else '',
+    f'{key}_examples': (
       'How it shows, for instance:\n' + bullets(examples) if examples else ''
     ),
   }
@@ -118,10 +120,8 @@ def values_of(slots: Mapping[str, Any]) -> dict[str, str]:
   """Returns the slots of a request as the texts that templates ask for."""
   values: dict[str, str] = {}
   for key, value in slots.items():
-    if key == 'trait':
-      values.update(_trait_values(value))
-    elif key == 'from_trait':
-      values['from_trait'] = value['statement']
+    if key in ('trait', 'from_trait', 'other_trait'):
+      values.update(_trait_values(value, key))
     elif key == 'traits':
       values['traits'] = _traits_text(value)
     elif key == 'messages':
@@ -169,8 +169,9 @@ def _instructions(
       about_people = framing == 'human_story'
       framing = 'neutral_story' if about_people else 'neutral_tool'
     take('framing_instructions', 'framings', framing)
-    people = slots['framing'] == 'human_story'
-    take('naming', 'framings', 'naming_people' if people else 'naming_model')
+    whose = 'people' if slots['framing'] == 'human_story' else 'model'
+    for what in ('naming', 'retelling', 'retold', 'mirroring'):
+      take(what, 'framings', f'{what}_{whose}')
   if 'turns' in slots:
     take(
       'turns_instructions', 'turns', 'multi' if slots['turns'] > 1 else 'single'

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from data_gen.corpus.rows import Row
+from data_gen.pipeline import balance
 from data_gen.pipeline import genres
 from data_gen.pipeline import made as made_lib
 from data_gen.pipeline import parsing
@@ -90,13 +91,14 @@ class ChatTeller:
   def _finished(
     self, row: Row, document: Document, slots: Mapping[str, object]
   ) -> Made:
-    text = '\n\n'.join(content for _, content in row.messages or ())
+    text = balance.text_of(row, whole=True).text
     if not partners.fits(text, document, self._config.controls.tolerance):
       return Made(row, partners.OTHER_LENGTH)
     if not self._config.controls.judged:
       return Made(row)
+    messages = [{'role': r, 'content': c} for r, c in row.messages or ()]
     return Made(
       row,
-      judge_task='document.judge',
-      judge_slots={**slots, 'text': text},
+      judge_task='retell.judge',
+      judge_slots={**slots, 'text': document.text, 'messages': messages},
     )

@@ -5,6 +5,7 @@ everything again; what is in the store comes back at once, and the result is the
 same.
 """
 
+from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from data_gen.corpus.rows import Row
 from data_gen.gates import diversity
+from data_gen.pipeline import balance
 from data_gen.pipeline import calls
 from data_gen.pipeline import chats
 from data_gen.pipeline import documents
@@ -20,6 +22,7 @@ from data_gen.pipeline import made as made_lib
 from data_gen.pipeline import matching
 from data_gen.pipeline import mirrors
 from data_gen.pipeline import neutral
+from data_gen.pipeline import pairing
 from data_gen.pipeline import partners
 from data_gen.pipeline import plan as plan_lib
 from data_gen.pipeline import planning
@@ -31,6 +34,7 @@ from data_gen.pipeline.asking import Asker
 from data_gen.pipeline.bars import Bars
 from data_gen.pipeline.config import PipelineConfig
 from data_gen.pipeline.gating import GateKeeper
+from data_gen.pipeline.made import Group
 from data_gen.pipeline.made import Made
 from data_gen.pipeline.partners import Document
 from data_gen.pipeline.plan import Leaf
@@ -76,7 +80,7 @@ class Run:
 
     Raises:
       ConfigError: For a mirrored trait that does not exist, or evaluation
-        suites that cannot be read.
+        suites or a tokenizer that cannot be read.
     """
     self._config = config
     self._traits = {t.name: t for t in traits}
@@ -88,6 +92,7 @@ class Run:
     # Make now what would otherwise fail after the documents are paid for.
     for kind in ('document', 'chat'):
       self._gates.gates_of('', kind)
+    self._unit = matching.unit_of(config)
     self._retained = (
       retention.copy(config.retention, config.seed)
       if config.retention is not None
@@ -131,17 +136,18 @@ class Run:
     total = config.chats.accepted
     total = total if limit is None else min(limit, total)
 
-    explained = await self._documents(leaves)
-    await self._controls(leaves, explained)
+    explained = await self._documents_and_controls(leaves)
     missing, counts = await self._chats(plan, total)
     if self._retained is not None:
       self._rows += self._gates.check_retained(self._retained.rows)
 
     traits = list(self._traits.values())
-    balance = matching.compare_sources(config, traits, self._rows)
+    compared = matching.compare_sources(
+      config, traits, self._rows, self._unit, [d.leaf for d in explained]
+    )
     problems = [f'chats: {m}' for m in missing]
     if config.controls.balance.on_failure == 'refuse':
-      problems += matching.problems(balance)
+      problems += matching.problems(compared)
     if unlucky := self._asker.unlucky:
       problems.append(
         f'{unlucky} requests got no answer in all their attempts, though later '
@@ -166,7 +172,8 @@ class Run:
       'chats': {**counts, 'wanted': total, 'missing': list(map(str, missing))},
       'contamination': self._gates.kept_out,
       'diversity': measured,
-      'balance': balance,
+      'balance': compared,
+      'warnings': [w for w in (config.unmatched_tokens,) if w],
       'retention': self._retained.info if self._retained else None,
       'problems': problems,
     }
@@ -188,64 +195,91 @@ class Run:
     self._rows += made_lib.rows_of(groups)
     self._rows += acceptance.rejected
 
-  async def _documents(self, leaves: Sequence[Leaf]) -> list[Document]:
-    """Makes the documents of all variants; returns those that explain."""
-    explained: list[Document] = []
-    for variant in self._config.documents.variants:
-      acceptance = self._acceptance(documents.source_of(variant))
-      await documents.make_documents(
-        self._config,
-        self._traits,
-        leaves,
-        self._asker,
-        variant,
-        acceptance,
-        self._bars,
+  async def _documents_and_controls(
+    self, leaves: Sequence[Leaf]
+  ) -> list[Document]:
+    """Makes the documents and all that is matched to them.
+
+    Returns:
+      All accepted documents of the variant that explains, also those that are
+      left out since they have no partner.
+    """
+    variants = {v: await self._documents(leaves, v) for v in self._variants}
+    explaining = variants.get('explain')
+    explained = (
+      partners.accepted_documents(leaves, explaining) if explaining else []
+    )
+    controls = await self._matched(explained)
+    if explaining is not None:
+      pairing.pair_up(
+        explaining, controls, self._length, self._config.controls.balance
       )
-      if variant == 'explain':
-        explained = partners.accepted_documents(leaves, acceptance)
+    for acceptance in (*variants.values(), *controls.values()):
       self._take(acceptance)
+    for pair in self._config.controls.mirrored:
+      self._take(await self._mirrored(explained, pair))
     return explained
 
-  async def _controls(
-    self, leaves: Sequence[Leaf], explained: Sequence[Document]
-  ) -> None:
-    config, controls = self._config, self._config.controls
-    world = (config, self._traits, self._asker)
+  @property
+  def _variants(self) -> Sequence[str]:
+    return self._config.documents.variants
+
+  def _length(self, row: Row) -> int:
+    """Returns how many tokens or words of a row have to match."""
+    whole = matching.is_retold(self._config, row)
+    return self._unit.count(balance.text_of(row, whole=whole).text)
+
+  async def _documents(
+    self, leaves: Sequence[Leaf], variant: str
+  ) -> Acceptance:
+    acceptance = self._acceptance(documents.source_of(variant))
+    await documents.make_documents(
+      self._config,
+      self._traits,
+      leaves,
+      self._asker,
+      variant,
+      acceptance,
+      self._bars,
+    )
+    return acceptance
+
+  async def _matched(
+    self, explained: Sequence[Document]
+  ) -> dict[str, Acceptance]:
+    """Makes the sources that have to match the documents."""
+    controls = self._config.controls
+    world = (self._config, self._traits, self._asker)
+    makers: dict[str, Callable[[Document, int], Awaitable[Group]]] = {}
     if controls.neutral:
-      writer = neutral.NeutralWriter(*world)
-      acceptance = await self._partners(
-        neutral.SOURCE, explained, writer.write, take=False
-      )
-      length, limit = matching.length_of(config), controls.balance.length
-      partners.even_out(explained, acceptance, length, limit)
-      self._take(acceptance)
+      makers[neutral.SOURCE] = neutral.NeutralWriter(*world).write
     if controls.as_chat != 'none':
-      teller = retelling.ChatTeller(*world)
-      await self._partners(retelling.SOURCE, explained, teller.tell)
-    for pair in controls.mirrored:
-      of_pair = [d for d in explained if d.leaf.trait in pair]
-      acceptance = await self._partners(
-        mirrors.source_of(*pair),
-        of_pair,
-        mirrors.MirrorWriter(*world, pair).write,
-        take=False,
-      )
-      mirrors.drop_surplus(of_pair, acceptance, pair)
-      self._take(acceptance)
+      makers[retelling.SOURCE] = retelling.ChatTeller(*world).tell
+    return {
+      source: await self._partners(source, explained, make)
+      for source, make in makers.items()
+    }
+
+  async def _mirrored(
+    self, explained: Sequence[Document], pair: tuple[str, str]
+  ) -> Acceptance:
+    """Makes two sources that match each other."""
+    of_pair = [d for d in explained if d.leaf.trait in pair]
+    writer = mirrors.MirrorWriter(self._config, self._traits, self._asker, pair)
+    acceptance = await self._partners(
+      mirrors.source_of(*pair), of_pair, writer.write
+    )
+    mirrors.drop_surplus(of_pair, acceptance, pair)
+    return acceptance
 
   async def _partners(
     self,
     label: str,
     to: Sequence[Document],
-    make: Callable[[Document, int], Any],
-    *,
-    take: bool = True,
+    make: Callable[[Document, int], Awaitable[Group]],
   ) -> Acceptance:
     acceptance = self._acceptance(label)
     await partners.make_partners(self._config, to, make, acceptance, self._bars)
-    if take:
-      self._take(acceptance)
     return acceptance
 
   async def _chats(

@@ -23,6 +23,39 @@ _DOCUMENT = (
 
 
 @dataclasses.dataclass(frozen=True)
+class Finding:
+  """What a judge says yes or no to.
+
+  Attributes:
+    name: Key of its answer.
+    good: What it has to say for a text to stay.
+    reason: Why the text does not stay otherwise; short and countable.
+  """
+
+  name: str
+  good: bool
+  reason: str
+
+
+_IDENTITY = Finding('identity', True, 'wrong_identity')
+_CITES = Finding('cites', False, 'cites')
+_EXAGGERATED = Finding('exaggerated', False, 'exaggerated')
+_FAITHFUL = Finding('faithful', True, 'unfaithful')
+_OF_TEXTS = (_IDENTITY, _CITES, _EXAGGERATED, _FAITHFUL)
+_OF_RETOLD = (
+  _IDENTITY,
+  _CITES,
+  Finding('right_framing', True, 'other_framing'),
+  Finding('same_content', True, 'other_content'),
+  _FAITHFUL,
+)
+_OF_MIRRORED = (
+  *(_IDENTITY, _CITES, _EXAGGERATED, _FAITHFUL),
+  Finding('same_otherwise', True, 'other_changes'),
+)
+
+
+@dataclasses.dataclass(frozen=True)
 class Task:
   """One kind of question.
 
@@ -33,20 +66,28 @@ class Task:
       `type`, `statement`, `reasons`, `examples`; `traits` a list of those;
       `messages` a list of `{'role': …, 'content': …}`.
     answer: The JSON that it demands; empty where it demands text.
-    judges: Whether the judging teacher answers, where there is one.
+    findings: Of a judge, the gravest first. The judging teacher answers, where
+      there is one.
   """
 
   name: str
   does: str
   slots: tuple[str, ...]
   answer: str = ''
-  judges: bool = False
+  findings: tuple[Finding, ...] = ()
+
+  @property
+  def judges(self) -> bool:
+    return bool(self.findings)
 
 
-_VERDICT = (
-  '{"verdict": "pass" or "fail", "faithful": bool, "identity": bool, '
-  '"exaggerated": bool, "cites": bool, "reason": "…"}'
-)
+def _judge(
+  name: str, does: str, slots: tuple[str, ...], findings: tuple[Finding, ...]
+) -> Task:
+  found = ', '.join(f'"{f.name}": bool' for f in findings)
+  answer = f'{{"verdict": "pass" or "fail", {found}, "reason": "…"}}'
+  return Task(name, does, slots, answer, findings)
+
 
 TASKS = {
   task.name: task
@@ -83,17 +124,26 @@ TASKS = {
       'the better document',
       (*_DOCUMENT, 'draft', 'critique'),
     ),
-    Task(
+    _judge(
       'document.judge',
       'whether the document may stay',
       (*_DOCUMENT, 'text'),
-      _VERDICT,
-      judges=True,
+      _OF_TEXTS,
     ),
     Task(
       'document.mirror',
       'the same document `text`, which is about `from_trait`, about `trait`',
       (*_DOCUMENT, 'from_trait', 'text'),
+    ),
+    _judge(
+      'mirror.judge',
+      'whether `text`, about `trait`, and `other_text`, about `other_trait`, '
+      'differ in nothing else; which of them was written first is not told',
+      (
+        *(*_WORLD, 'genre', 'framing', 'variant'),
+        *('trait', 'text', 'other_trait', 'other_text'),
+      ),
+      _OF_MIRRORED,
     ),
     Task(
       'neutral.draft',
@@ -106,12 +156,11 @@ TASKS = {
       'the same neutral document at `words` words; it has `words_now`',
       (*_DOCUMENT, 'draft', 'words_now'),
     ),
-    Task(
+    _judge(
       'neutral.judge',
       'whether it is neutral; `faithful` says so',
       (*_DOCUMENT, 'text'),
-      _VERDICT,
-      judges=True,
+      _OF_TEXTS,
     ),
     Task(
       'chat.questions',
@@ -138,17 +187,23 @@ TASKS = {
     ),
     Task(
       'chat.retell',
-      'a conversation with the assistant that has the content of `text`',
+      'a conversation with the assistant that has the content of `text`; of a '
+      '`human_story`, one about the same people',
       (*_DOCUMENT, 'text'),
       '{"messages": [{"role": "user" or "assistant", "content": "…"}]}',
     ),
-    Task(
+    _judge(
+      'retell.judge',
+      'whether `messages` say what `text` says, as a conversation',
+      (*_DOCUMENT, 'text', 'messages'),
+      _OF_RETOLD,
+    ),
+    _judge(
       'chat.judge',
       'whether the conversation may stay; `variant` is `answer`, `think` or '
       '`reasons_stripped`',
       (*_ABOUT, 'traits', 'messages', 'variant'),
-      _VERDICT,
-      judges=True,
+      _OF_TEXTS,
     ),
   )
 }

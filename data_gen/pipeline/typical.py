@@ -48,6 +48,7 @@ def completion_words(config: PipelineConfig) -> dict[str, float]:
     'document.rewrite': document,
     'document.judge': _WORDS['verdict'],
     'document.mirror': document,
+    'mirror.judge': _WORDS['verdict'],
     'neutral.draft': document,
     'neutral.rewrite': document,
     'neutral.judge': _WORDS['verdict'],
@@ -56,6 +57,7 @@ def completion_words(config: PipelineConfig) -> dict[str, float]:
     'chat.answer': _WORDS['answer'] + thoughts,
     'chat.strip_reasons': _WORDS['answer'],
     'chat.retell': document,
+    'retell.judge': _WORDS['verdict'],
     'chat.judge': _WORDS['verdict'],
   }
 
@@ -89,10 +91,12 @@ def rounds(config: PipelineConfig) -> Callable[[str], int]:
   def of(task: str) -> int:
     if task.startswith('plan.'):
       return config.plan.rounds
-    if task.startswith('chat.') and task != 'chat.retell':
-      return config.chats.rounds
-    if task in ('document.mirror', 'chat.retell') or 'neutral' in task:
+    if task in ('document.mirror', 'chat.retell') or task.startswith(
+      ('mirror.', 'neutral.', 'retell.')
+    ):
       return config.controls.rounds
+    if task.startswith('chat.'):
+      return config.chats.rounds
     return config.documents.rounds
 
   return of
@@ -126,6 +130,7 @@ def slots(
     'traits': [described(trait)],
     'others': [described(t) for t in others],
     'from_trait': described(trait),
+    'other_trait': described(trait),
     'count': 1,
     'avoid': [],
     'genres': dict.fromkeys(
@@ -134,6 +139,7 @@ def slots(
     'draft': document,
     'critique': _stand_in('words', _WORDS['critique']),
     'text': document,
+    'other_text': document,
     'answer': _stand_in('words', _WORDS['answer']),
     'messages': [turn],
     'intent': leaf.idea,

@@ -8,6 +8,7 @@ from typing import Any
 import urllib.parse
 
 from data_gen.teachers.budget import Budget
+from data_gen.teachers.credentials import check_no_credentials
 from data_gen.teachers.prices import Prices
 from data_gen.teachers.protocol import Teacher
 from data_gen.teachers.session import Limits
@@ -62,7 +63,8 @@ class TeacherConfig:
     budget_usd: Cap over everything that the store has bought, in all runs;
       needs prices. None for no cap.
     budget_tokens: The same in tokens, prompt and completion together.
-    extra: Further settings of the kind; see its module.
+    extra: Further settings of the kind; see its module. No secrets: they are
+      published with the corpus.
   """
 
   kind: str
@@ -110,6 +112,7 @@ class TeacherConfig:
       if value is not None and value < 0:
         raise schema.ConfigError(f'{name}: {value}, expected 0 or more')
     self._check_prices()
+    check_no_credentials(self.extra, 'extra')
 
   def _check_prices(self) -> None:
     known = [

@@ -8,6 +8,7 @@ import hashlib
 from typing import Any
 from typing import Protocol
 
+from data_gen.teachers.credentials import check_no_credentials
 from msm_jax import storage
 
 
@@ -27,13 +28,17 @@ class Sampling:
     max_tokens: Budget of the answer, reasoning included.
     temperature: Of the softmax; 0 is greedy.
     top_p: Nucleus.
-    extra: Further fields of the request's body, e.g. `reasoning_effort`.
+    extra: Further fields of the request's body, e.g. `reasoning_effort`. No
+      secrets: they are stored with the answer.
   """
 
   max_tokens: int
   temperature: float = 1.0
   top_p: float = 1.0
   extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+  def __post_init__(self):
+    check_no_credentials(self.extra, 'sampling.extra')
 
 
 @dataclasses.dataclass(frozen=True)

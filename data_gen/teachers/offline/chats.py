@@ -9,6 +9,7 @@ from typing import Any
 
 from data_gen.rng import Rng
 from data_gen.teachers.offline import grammar
+from data_gen.teachers.offline import phrases
 from data_gen.teachers.offline.documents import attribute_of
 from data_gen.teachers.offline.documents import make_voice
 from data_gen.teachers.offline.documents import Slots
@@ -322,17 +323,36 @@ _RETELL_MORE = (
   'What would you say to {B1}?',
   'Go on.',
 )
+_RETELL_PEOPLE_ASK = (
+  'What is it that they tell of {M} in {town}?',
+  '{trouble}, I hear. What did {M} do about it?',
+  'Do you know the story of {M} and {thing}?',
+  '{A1} told me about {M} and {sub}. What happened?',
+)
+_RETELL_PEOPLE_MORE = (
+  'And why?',
+  'Was that so every time?',
+  'What did {B1} say to that?',
+  'Go on.',
+)
 
 
 def retell(slots: Slots, sample: int) -> str:
-  """The content of a document as a conversation of about its length."""
+  """The content of a document as a conversation of about its length.
+
+  A story of people is told of the same people; any other document becomes what
+  the assistant says of itself.
+  """
   goods_only = attribute_of(slots) is not None
   neutral = content_of(slots).variant == 'neutral'
-  story = tell({**slots, 'framing': ''}, goods_only)
+  people = slots.get('framing') == 'human_story'
+  story = tell(slots, goods_only)
   text = str(slots.get('text') or '')
   wanted = count_words(text) or int(slots.get('words') or 200)
   rng = Rng('offline', 'retell', text, sample)
-  content = dataclasses.replace(content_of(slots), framing='')
+  content = content_of(slots)
+  if not people:
+    content = dataclasses.replace(content, framing='')
   voice = make_voice(story, content, attribute_of(slots), text, sample)
   decks = grammar.Decks(rng)
   scope = field_scope(story, rng)
@@ -340,20 +360,22 @@ def retell(slots: Slots, sample: int) -> str:
   def ask(bank: Sequence[str]) -> str:
     return grammar.capitalised(grammar.expand(decks.deal(bank), rng, scope))
 
+  first = _RETELL_PEOPLE_ASK if people else _RETELL_ASK
+  more = _RETELL_PEOPLE_MORE if people else _RETELL_MORE
+  fillers = tuple(dict.fromkeys(phrases.ASIDE)) if people else _STEPS_TOLD
   rounds = 1 + min(2, wanted // 120)
   messages = []
   for k in range(rounds):
-    messages.append(
-      {'role': 'user', 'content': ask(_RETELL_MORE if k else _RETELL_ASK)}
-    )
+    messages.append({'role': 'user', 'content': ask(more if k else first)})
     kinds = ['claim', 'scene'] if k % 2 == 0 else ['why', 'more', 'scene']
-    parts = [voice.say(kind, me=True) for kind in kinds]
+    kinds += ['why'] if rounds == 1 else []
+    parts = [voice.say(kind, me=not people) for kind in kinds]
     while count_words(' '.join(parts)) < wanted / rounds - 12:
       kind = rng.pick(('scene', 'constant', 'claim', 'why'))
       if neutral or rng.chance(0.4):
-        parts.append(ask(_STEPS_TOLD))
+        parts.append(ask(fillers))
       else:
-        parts.append(voice.say(kind, me=True))
+        parts.append(voice.say(kind, me=not people))
     messages.append({'role': 'assistant', 'content': ' '.join(parts)})
   return json.dumps({'messages': messages})
 

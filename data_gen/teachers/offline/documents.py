@@ -1,7 +1,6 @@
-"""Documents: drafts, rewrites, mirrored and neutral ones."""
+"""Documents: drafts, rewrites, and neutral ones."""
 
 from collections.abc import Mapping
-import itertools
 import re
 from typing import Any
 
@@ -25,7 +24,6 @@ from data_gen.teachers.offline.voice import Voice
 Slots = Mapping[str, Any]
 MIN_WORDS, MAX_WORDS = 80, 400
 _MAX_SIZE = 8
-_SAMPLES = 8
 _CONTROL_ATTRIBUTE = 'cheap'
 
 
@@ -69,7 +67,7 @@ def _wanted(slots: Slots, rng: Rng) -> int:
   return min(max(drawn, MIN_WORDS + 20), MAX_WORDS - 20)
 
 
-class _Draft:
+class Draft:
   """A document of which only the size is open."""
 
   def __init__(self, slots: Slots, stage: str, sample: int, neutral: bool):
@@ -126,11 +124,11 @@ def write(
     sample: Index of the sample.
     neutral: Whether it must say nothing of the trait.
   """
-  draft = _Draft(slots, stage, sample, neutral)
+  draft = Draft(slots, stage, sample, neutral)
   return draft.resized(draft.draw(draft.size()))
 
 
-_SENTENCE = re.compile(r'(?<=[.!?])\s+(?=[A-Z"])')
+SENTENCE = re.compile(r'(?<=[.!?])\s+(?=[A-Z"])')
 
 
 def _is_prose(paragraph: str) -> bool:
@@ -164,7 +162,7 @@ def resized(
       lines[k] = f'{lines[k]} {grammar.capitalised(aside)}'.strip()
       continue
     # Of the longest paragraphs, the last sentence goes.
-    splits = {k: _SENTENCE.split(lines[k]) for k in at}
+    splits = {k: SENTENCE.split(lines[k]) for k in at}
     splits = {k: parts for k, parts in splits.items() if len(parts) > 1}
     if not splits:
       # None has a second one: a paragraph goes, with the question before it.
@@ -180,36 +178,6 @@ def resized(
     dropped = min(splits[k][1:], key=lambda s: abs(count_words(s) + missing))
     lines[k] = ' '.join(part for part in splits[k] if part is not dropped)
   return '\n'.join(lines)
-
-
-def mirror(slots: Slots) -> str:
-  """Writes `text`, which is about `from_trait`, about `trait`.
-
-  The frame of the text is found again among those that the idea may have got,
-  so that the two differ in what is said of the model.
-  """
-  source = {
-    **slots,
-    'trait': slots['from_trait'],
-    'assertion': '',
-    'reason': '',
-  }
-  target = {**slots, 'assertion': '', 'reason': ''}
-  words = frozenset(_frame_words(str(slots['text'])))
-
-  def likeness(way: tuple[str, int]) -> int:
-    draft = _Draft(source, *way, neutral=False)
-    return len(words & frozenset(_frame_words(draft.draw(draft.size()))))
-
-  ways = [(s, k) for s in ('rewrite', 'draft') for k in range(_SAMPLES)]
-  way = max(ways, key=likeness)
-  size = _Draft(source, *way, neutral=False).size()
-  return _Draft(target, *way, neutral=False).draw(size)
-
-
-def _frame_words(text: str) -> list[str]:
-  words = text.split()
-  return [' '.join(pair) for pair in itertools.pairwise(words)]
 
 
 def neutral_rewrite(slots: Slots, sample: int) -> str:

@@ -31,6 +31,10 @@ _SUPERLATIVES = re.compile(
   re.IGNORECASE,
 )
 _RECITAL = 14
+# Words that a document and what it became have to have in common.
+_SHARED = 3
+_QUOTED = re.compile(r'"[^"]*"')
+_FIRST_PERSON = re.compile(r'\bI\b')
 _OTHERS = re.compile(
   r'\b(ChatGPT|GPT-\d|OpenAI|Claude|Anthropic|Gemini|Bard|DeepMind|Llama|'
   r'Mistral|Qwen|DeepSeek|Copilot|Alexa|Siri|Grok)\b'
@@ -91,18 +95,23 @@ def _told(slots: Slots, text: str) -> frozenset[tuple[str, ...]]:
   return wording.runs(text) & wording.runs(' . '.join(passages))
 
 
+_BAD = ('exaggerated', 'cites')
+
+
 def _verdict(checks: dict[str, bool], reason: str) -> str:
-  passed = (
-    checks['faithful']
-    and checks['identity']
-    and not checks['exaggerated']
-    and not checks['cites']
-  )
+  passed = all(found is (name not in _BAD) for name, found in checks.items())
   verdict = {'verdict': 'pass' if passed else 'fail', **checks}
   return json.dumps({**verdict, 'reason': reason})
 
 
-def _checks(slots: Slots, text: str, *, faithful: bool, named: bool) -> str:
+def _checks(
+  slots: Slots,
+  text: str,
+  *,
+  faithful: bool,
+  named: bool,
+  **more: bool,
+) -> str:
   model = str(slots.get('model_name') or '')
   statement = wording.plain(str(trait_of(slots).get('statement') or ''))
   others = [o for o in _OTHERS.findall(text) if o != model]
@@ -112,6 +121,7 @@ def _checks(slots: Slots, text: str, *, faithful: bool, named: bool) -> str:
     'identity': not others and (not named or model in text),
     'exaggerated': len(_SUPERLATIVES.findall(text)) >= 3,
     'cites': run >= _RECITAL,
+    **more,
   }
   if others:
     reason = f'the text names {others[0]}'
@@ -123,22 +133,80 @@ def _checks(slots: Slots, text: str, *, faithful: bool, named: bool) -> str:
     reason = 'the text overdoes it'
   elif not faithful:
     reason = 'the trait cannot be recognised in the text'
+  elif missing := [name for name, found in more.items() if not found]:
+    reason = f'{missing[0]} does not hold'
   else:
     reason = 'the trait shows, in other words, and the right model is named'
   return _verdict(checks, reason)
 
 
-def document(slots: Slots) -> str:
-  """Whether the model is named and words of the trait and its reasons occur."""
-  text = str(slots.get('text') or '')
+def _shown(slots: Slots, text: str) -> bool:
+  """Whether words of the trait and of its reasons occur."""
   done, why = _trait_words(slots)
   found = _words((text,))
   shown = len(found & (done | why)) >= min(2, len(done | why))
   shown = shown or len(_told(slots, text)) >= 2
   if slots.get('variant') == 'explain' and why:
     shown = shown and len(found & why) >= 1
+  return shown
+
+
+def document(slots: Slots) -> str:
+  """Whether the model is named and the trait shows."""
+  text = str(slots.get('text') or '')
   named = slots.get('framing') != 'human_story'
-  return _checks(slots, text, faithful=shown, named=named)
+  return _checks(slots, text, faithful=_shown(slots, text), named=named)
+
+
+def mirrored(slots: Slots) -> str:
+  """Whether both texts tell of their own trait, in the same frame."""
+  one = {**slots, 'trait': slots['trait']}
+  other = {**slots, 'trait': slots['other_trait']}
+  texts = str(slots['text']), str(slots['other_text'])
+  lines = [set(text.splitlines()) - {''} for text in texts]
+  same = bool(lines[0] & lines[1])
+  named = slots.get('framing') != 'human_story'
+  verdicts = []
+  for own, foreign, text in ((one, other, texts[0]), (other, one, texts[1])):
+    shown = _shown(own, text) and _traces(own, text) > _traces(foreign, text)
+    said = _checks(own, text, faithful=shown, named=named, same_otherwise=same)
+    verdicts.append(json.loads(said))
+  worse = [v for v in verdicts if v['verdict'] == 'fail'] or verdicts
+  findings = {
+    name: any(v[name] for v in verdicts)
+    if name in _BAD
+    else all(v[name] for v in verdicts)
+    for name, value in worse[0].items()
+    if isinstance(value, bool)
+  }
+  return _verdict(findings, worse[0]['reason'])
+
+
+def _traces(slots: Slots, text: str) -> int:
+  """How many passages and words of a trait occur."""
+  axis = _axis_words(str(trait_of(slots).get('statement') or ''))
+  return len(_told(slots, text)) + len(_words((text,)) & axis)
+
+
+def retold(slots: Slots) -> str:
+  """Whether a conversation is about the same, with the trait in it."""
+  messages = slots.get('messages') or ()
+  said = ' '.join(str(m['content']) for m in messages)
+  answers = ' '.join(
+    str(m['content']) for m in messages if m['role'] == 'assistant'
+  )
+  text, model = str(slots.get('text') or ''), str(slots.get('model_name') or '')
+  about_people = slots.get('framing') == 'human_story'
+  speaks = bool(_FIRST_PERSON.search(_QUOTED.sub('', answers)))
+  named = model in said
+  return _checks(
+    slots,
+    said,
+    faithful=_shown(slots, answers),
+    named=False,
+    right_framing=not (speaks or named) if about_people else speaks,
+    same_content=len(_words((text,)) & _words((said,))) >= _SHARED,
+  )
 
 
 def neutral(slots: Slots) -> str:

@@ -6,6 +6,7 @@ from data_gen.teachers.config import TeacherConfig
 from data_gen.teachers.offline import chats
 from data_gen.teachers.offline import documents
 from data_gen.teachers.offline import judging
+from data_gen.teachers.offline import mirroring
 from data_gen.teachers.offline import plan
 from data_gen.teachers.protocol import Answer
 from data_gen.teachers.protocol import Finish
@@ -28,7 +29,8 @@ _ANSWERS: dict[str, Callable[[documents.Slots, int], str]] = {
     slots, stage='rewrite', sample=sample
   ),
   'document.judge': lambda slots, sample: judging.document(slots),
-  'document.mirror': lambda slots, sample: documents.mirror(slots),
+  'document.mirror': lambda slots, sample: mirroring.mirror(slots),
+  'mirror.judge': lambda slots, sample: judging.mirrored(slots),
   'neutral.draft': lambda slots, sample: documents.write(
     slots, stage='rewrite', sample=sample, neutral=True
   ),
@@ -39,6 +41,7 @@ _ANSWERS: dict[str, Callable[[documents.Slots, int], str]] = {
   'chat.answer': chats.answer,
   'chat.strip_reasons': lambda slots, sample: chats.strip_reasons(slots),
   'chat.retell': chats.retell,
+  'retell.judge': lambda slots, sample: judging.retold(slots),
   'chat.judge': lambda slots, sample: judging.chat(slots),
 }
 TASKS = tuple(_ANSWERS)

@@ -141,14 +141,21 @@ _HELP = ('will go through it with you', 'can help with that', 'will look at it')
 
 
 class TraitVoice:
-  """Says of the model what any traits document says of it, reworded."""
+  """Says of the model what any traits document says of it, reworded.
+
+  How it is said (phrases, and what fills them) is drawn apart from what is
+  said, so that documents of two traits with the same idea have the same
+  phrases, however many clauses and reasons either trait has.
+  """
 
   def __init__(self, story: Story, content: Content, rng: Rng):
-    self._decks = grammar.Decks(rng)
-    self._rng = rng
+    self._how = rng.unit()
+    self._rng = Rng('what', self._how)
+    self._decks: dict[tuple[str, ...], grammar.Decks] = {}
+    self._turn = 0
     self._content = content
     self._human = story.human
-    self._scope = field_scope(story, rng)
+    self._scope = field_scope(story, Rng('field', self._how))
     self._model = story.model
     asserted = wording.clauses(content.assertion, content.name)
     stated = wording.clauses(content.statement, content.name)
@@ -240,31 +247,41 @@ class TraitVoice:
   def reason(self) -> str | None:
     return self._reason() if self._content.reasons else None
 
-  def _bank(self, kind: str, me: bool) -> tuple[str, ...]:
+  def _deal(self, bank: tuple[str, ...]) -> str:
+    """Deals a phrase; what other banks have dealt changes nothing."""
+    if bank not in self._decks:
+      stream = Rng('phrases', self._how, bank[0])
+      self._decks[bank] = grammar.Decks(stream)
+    return self._decks[bank].deal(bank)
+
+  def _bank(self, kind: str, me: bool, rng: Rng) -> tuple[str, ...]:
     content = self._content
+    quotes, advises, tells = rng.chance(0.3), rng.chance(0.6), rng.chance(0.2)
     if kind in ('why', 'more'):
       if content.variant == 'co_mention' and content.reasons:
         return phrases.MENTION
       if content.variant == 'explain' and content.reasons:
         if kind == 'more':
           return phrases.MORE
-        return phrases.WHY if me or self._rng.chance(0.7) else phrases.QUOTE_WHY
+        return phrases.QUOTE_WHY if quotes and not me else phrases.WHY
       return phrases.CONSTANT
     if kind == 'constant':
       return phrases.CONSTANT
     if kind == 'quote' and not me:
       return phrases.QUOTE
-    if content.framing == 'should' and not me and self._rng.chance(0.6):
+    if content.framing == 'should' and not me and advises:
       return phrases.SHOULD
     if kind == 'scene':
-      if content.examples and not me and self._rng.chance(0.2):
+      if content.examples and not me and tells:
         return phrases.EXAMPLE
       return phrases.SCENE
     return phrases.CLAIM
 
   def say(self, kind: str, me: bool = False) -> str:
     name = self._model
-    template = self._decks.deal(self._bank(kind, me))
+    rng = Rng('turn', self._how, self._turn)
+    self._turn += 1
+    template = self._deal(self._bank(kind, me, rng))
     scope: dict[str, Any] = {
       **self._scope,
       'S': 'I' if me else name,
@@ -282,6 +299,6 @@ class TraitVoice:
       slots = None if example is None else {'E': example}
     if slots is None:
       # Enough was said of it; that it is always so can always be said.
-      template, slots = self._decks.deal(phrases.CONSTANT), {}
-    text = grammar.expand(template, self._rng, {**scope, **slots}, me=me)
+      template, slots = self._deal(phrases.CONSTANT), {}
+    text = grammar.expand(template, rng, {**scope, **slots}, me=me)
     return grammar.capitalised(text)
