@@ -45,7 +45,6 @@ class Tokenizer(Protocol):
     end_of_turn_id: Ends every message.
     fingerprint: Of model and template; 16 hex digits.
     template_fingerprint: Of the template alone.
-    files: By name, what others need to read it.
   """
 
   vocab_size: int
@@ -55,7 +54,11 @@ class Tokenizer(Protocol):
   end_of_turn_id: int
   fingerprint: str
   template_fingerprint: str
-  files: Mapping[str, bytes]
+
+  @property
+  def files(self) -> Mapping[str, bytes]:
+    """By name, what others need to read it."""
+    ...
 
   def encode(self, text: str) -> list[int]:
     """Encodes text only: no control id, whatever the text spells.
