@@ -1,0 +1,1 @@
+"""Checkpoints of ours from safetensors that others read, and back."""
