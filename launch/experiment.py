@@ -10,6 +10,7 @@ import ml_collections
 from launch import graph
 from msm_jax import schema
 from msm_jax import storage
+from msm_jax import tokenizers
 from msm_jax.phase import Phase
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -34,11 +35,28 @@ class ArmConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerConfig:
-  """Attributes:
-  vocab_size: Number of ids.
+  """One that is trained on the corpus, or one that others made.
+
+  Attributes:
+    vocab_size: Number of ids to train.
+    source: Folder of a tokenizer, or a SentencePiece `.model`, instead.
+    spec: Choices for it, e.g. the chat template that a base model lacks.
   """
 
-  vocab_size: int
+  vocab_size: int | None = None
+  source: str | None = None
+  spec: tokenizers.TokenizerSpec = dataclasses.field(
+    default_factory=tokenizers.TokenizerSpec
+  )
+
+  def __post_init__(self):
+    if (self.vocab_size is None) == (self.source is None):
+      raise ValueError(
+        f'vocab_size: {self.vocab_size} and source: {self.source}, expected '
+        'exactly one of them'
+      )
+    if self.source is None and self.spec != tokenizers.TokenizerSpec():
+      raise ValueError('spec: is for a tokenizer that has a source')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +234,8 @@ def _corpus(plan: Plan, seed: int) -> graph.Stage:
 
 
 def _tokenizer(plan: Plan) -> graph.Stage:
+  if plan.config.tokenizer.source is not None:
+    return _imported_tokenizer(plan.config.tokenizer)
   seed = plan.config.seeds[0]
   corpus = f'{graph.WORKDIR}/seed{seed}/corpus'
   files = [f'{corpus}/{name}.parquet' for name in plan.sources()]
@@ -234,6 +254,27 @@ def _tokenizer(plan: Plan) -> graph.Stage:
       'msm_jax/data/documents.py',
       'msm_jax/train_tokenizer.py',
     ),
+  )
+
+
+def _imported_tokenizer(config: TokenizerConfig) -> graph.Stage:
+  assert config.source is not None
+  # What cannot be used is refused before any stage runs.
+  try:
+    tokenizer = tokenizers.load_tokenizer(config.source, config.spec)
+  except storage.NotPublishedError as e:
+    raise schema.ConfigError(f'config.tokenizer.source: {e}') from e
+  return graph.Stage(
+    name='tokenizer',
+    module='msm_jax.import_tokenizer',
+    flags=(
+      f'--source={config.source}',
+      f'--out={graph.WORKDIR}/tokenizer',
+      *config.spec.flags(),
+    ),
+    inputs={'fingerprint': tokenizer.fingerprint},
+    outputs=('tokenizer',),
+    sources=_code('msm_jax/tokenizers', 'msm_jax/import_tokenizer.py'),
   )
 
 

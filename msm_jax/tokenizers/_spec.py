@@ -7,6 +7,7 @@ import importlib.resources
 from typing import Any
 
 from msm_jax import schema
+from msm_jax import storage
 
 _VERSION = 1
 _FOLDER = importlib.resources.files(__package__) / 'templates'
@@ -49,7 +50,7 @@ class TokenizerSpec:
   eos: str | None = None
   pad: str | None = None
   date: str | None = None
-  variables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  variables: dict[str, Any] = dataclasses.field(default_factory=dict)
   control_tokens: tuple[str, ...] = ()
 
   def __post_init__(self):
@@ -64,6 +65,19 @@ class TokenizerSpec:
   @property
   def day(self) -> datetime.date | None:
     return datetime.date.fromisoformat(self.date) if self.date else None
+
+  def flags(self) -> list[str]:
+    """Returns the flags of `msm_jax.import_tokenizer` that say the same."""
+    single = {
+      name: getattr(self, name)
+      for name in ('template', 'bos', 'eos', 'pad', 'date')
+    }
+    flags = [f'--{name}={v}' for name, v in single.items() if v is not None]
+    if self.variables:
+      flags.append(f'--variables={storage.canonical_json(self.variables)}')
+    if self.control_tokens:
+      flags.append(f'--control_tokens={",".join(self.control_tokens)}')
+    return flags
 
   def to_json(self) -> dict[str, Any]:
     return {
