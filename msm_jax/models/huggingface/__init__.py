@@ -8,6 +8,7 @@ from msm_jax.models.huggingface.families import Family
 from msm_jax.models.huggingface.locating import locate
 from msm_jax.models.huggingface.locating import Located
 from msm_jax.models.huggingface.reading import read_config
+from msm_jax.models.huggingface.ropes import effective as effective_rope
 from msm_jax.models.huggingface.tensors import tensors
 from msm_jax.models.huggingface.tensors import TensorSpec
 from msm_jax.models.huggingface.writing import DTYPES
@@ -20,6 +21,7 @@ __all__ = [
   'Family',
   'Located',
   'TensorSpec',
+  'effective_rope',
   'export_family',
   'locate',
   'read_config',

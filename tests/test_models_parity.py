@@ -1,0 +1,123 @@
+"""Every family against `transformers`, in float32 and float64."""
+
+import dataclasses
+import functools
+
+import hf_models
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from msm_jax import models
+from msm_jax.models import huggingface
+
+torch = hf_models.import_torch()
+
+FAMILIES = sorted(huggingface.FAMILIES)
+LENGTHS = (17, 1, 9, 12)
+PADDING = 5
+
+
+def _tokens(n, c, seed=0):
+  return np.random.default_rng(seed).integers(0, c.vocab_size, n, np.int32)
+
+
+def _kl(reference, logits):
+  """KL(reference ‖ ours) of each position, nats, in float64."""
+  p, q = (
+    x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+    for x in (reference, logits.astype(np.float64))
+  )
+  return (np.exp(p) * (p - q)).sum(axis=-1)
+
+
+def _assert_same_logits(ours, float32, float64):
+  """Both float32 results lie this close to what float64 gives."""
+  assert np.ptp(float64) > 2.0
+  np.testing.assert_allclose(float32, float64, rtol=0, atol=1e-4)
+  np.testing.assert_allclose(ours, float64, rtol=0, atol=1e-4)
+  assert _kl(float64, ours).max() < 1e-6
+
+
+@functools.cache
+def _packed(family):
+  """Logits and gradients of documents in one padded row, and of each alone."""
+  c = hf_models.config(family)
+  params = hf_models.random_params(c)
+  documents = [_tokens(n, c, seed=n) for n in LENGTHS]
+  row = np.concatenate([*documents, _tokens(PADDING, c, seed=99)])
+  segments = np.repeat([1, 2, 3, 4, 0], [*LENGTHS, PADDING]).astype(np.int32)
+  positions = np.concatenate([np.arange(n) for n in [*LENGTHS, PADDING]])
+  # What is predicted: the next token of the document, if there is one.
+  weights = (segments == np.append(segments[1:], 0)) & (segments > 0)
+
+  def loss(params):
+    model = models.Model(c)
+    logits_TV = model.logits(
+      params, row[None], segments[None], positions.astype(np.int32)[None]
+    )[0]
+    logp_TV = jax.nn.log_softmax(logits_TV)
+    logp_T = logp_TV[jnp.arange(len(row)), np.roll(row, -1)]
+    return -jnp.sum(logp_T * weights), logits_TV
+
+  grads, ours = jax.jit(jax.grad(loss, has_aux=True))(params)
+  float32, float64 = (
+    hf_models.torch_model(family, c, params, dtype)
+    for dtype in ('float32', 'float64')
+  )
+  for document in documents:
+    row_of_one = torch.from_numpy(document.astype(np.int64))[None]
+    logp = torch.log_softmax(float64(row_of_one).logits[0], dim=-1)
+    picked = logp[torch.arange(len(document) - 1), row_of_one[0, 1:]]
+    (-picked.sum()).backward()
+  theirs = {name: p.grad.numpy() for name, p in float64.named_parameters()}
+  start, parts = 0, []
+  for document in documents:
+    stop = start + len(document)
+    parts.append(
+      (
+        np.asarray(ours[start:stop]),
+        hf_models.torch_logits(float32, document),
+        hf_models.torch_logits(float64, document),
+      )
+    )
+    start = stop
+  return parts, np.asarray(ours), grads, theirs
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_packed_documents_have_the_logits_of_each_alone(family):
+  parts, row, _, _ = _packed(family)
+  _assert_same_logits(*map(np.concatenate, zip(*parts, strict=True)))
+  assert np.isfinite(row).all()
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_gradients_are_those_of_torch(family):
+  _, _, ours, theirs = _packed(family)
+  specs = huggingface.tensors(family, hf_models.config(family))
+  assert {spec.name for spec in specs} == set(theirs)
+  for spec in specs:
+    expected = spec.to_ours(theirs[spec.name])
+    assert np.linalg.norm(expected) > 1e-4, spec.name
+    error = np.linalg.norm(hf_models.at(ours, spec) - expected)
+    assert error < 1e-3 * np.linalg.norm(expected), spec.name
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_logits_beyond_every_window_and_original_context(family):
+  T = 2100
+  c = hf_models.config(family, window=1500, context=256, whole=True)
+  c = dataclasses.replace(c, n_heads=2, n_kv_heads=1)
+  params, tokens = hf_models.random_params(c), _tokens(T, c)
+  ours = jax.jit(models.Model(c).logits)(
+    params,
+    tokens[None],
+    np.ones((1, T), np.int32),
+    np.arange(T, dtype=np.int32)[None],
+  )
+  model = hf_models.torch_model(family, c, params)
+  float32 = hf_models.torch_logits(model, tokens)
+  float64 = hf_models.torch_logits(model.double(), tokens)
+  _assert_same_logits(np.asarray(ours[0]), float32, float64)
