@@ -86,9 +86,9 @@ def _write_weights(
 
 def export_model(
   workdir: str,
+  phase: str | None,
   folder: str,
   *,
-  phase: str | None = None,
   family: str | None = None,
   param_dtype: str | None = None,
   tokenizer_folder: str | None = None,
@@ -101,9 +101,9 @@ def export_model(
 
   Args:
     workdir: Of a run or a conversion, local or `gs://`.
+    phase: At whose end the checkpoint is; None is the last one.
     folder: To publish, local or `gs://`; one that was published before is
       replaced.
-    phase: At whose end the checkpoint is; None is the last one.
     family: A key of `huggingface.FAMILIES`; None is the first that computes
       exactly this architecture.
     param_dtype: What to write; None for what the checkpoint has.
