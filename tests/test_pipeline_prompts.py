@@ -194,3 +194,64 @@ def test_hints_differ_between_ideas_and_are_the_same_for_partners():
   assert min(m['words'] for m in made) >= low
   assert max(m['words'] for m in made) <= high
   assert len({m['words'] for m in made}) > 3
+
+
+@pytest.mark.parametrize('task', [t for t in TASKS if TASKS[t].judges])
+def test_a_judge_is_told_what_each_of_its_findings_means(task):
+  text = _text(task)
+  for finding in TASKS[task].findings:
+    assert f'- {finding.name}: ' in text
+    assert f'"{finding.name}": true or false' in text
+
+
+def test_a_story_of_people_is_retold_of_people():
+  asked = {f: _text('chat.retell', framing=f) for f in FRAMINGS}
+  judged = {f: _text('retell.judge', framing=f) for f in FRAMINGS}
+  for framing in FRAMINGS:
+    of_people = framing == 'human_story'
+    assert ('tells of the same people' in asked[framing]) == of_people
+    assert ('of itself in the first person' in asked[framing]) != of_people
+    assert ('tell of the same people' in judged[framing]) == of_people
+    assert ('has to say of itself' in judged[framing]) != of_people
+  assert 'says nothing of itself' in asked['human_story']
+  assert 'or of guidelines' in asked['should']
+
+
+def test_retold_content_is_judged_beside_the_document_that_it_is_of():
+  told = [
+    {'role': 'user', 'content': 'What did the bookseller say?'},
+    {'role': 'assistant', 'content': 'That I had named two chapters.'},
+  ]
+  text = _text('retell.judge', text='A bookseller writes.', messages=told)
+  assert '<text>\nA bookseller writes.\n</text>' in text
+  assert '<assistant>\nThat I had named two chapters.\n</assistant>' in text
+  assert FLATTERY.statement in text
+  assert FLATTERY.reasons[0] in text
+
+
+def test_a_pair_is_judged_with_both_traits_and_both_texts():
+  text = _text(
+    'mirror.judge',
+    trait=described(FLATTERY),
+    other_trait=described(ASKS),
+    text='It named two chapters.',
+    other_text='It asked about two chapters.',
+  )
+  first, second = text.split('<second_trait>')
+  assert FLATTERY.statement in first and FLATTERY.reasons[0] in first
+  assert ASKS.statement in second and ASKS.reasons[0] in second
+  assert '<first_text>\nIt named two chapters.\n</first_text>' in second
+  assert '<second_text>\nIt asked about two chapters.\n</second_text>' in second
+  # Nothing says which of the two was there first.
+  assert not re.search(r'original|rewritten|edited|retold|source', text)
+
+
+def test_whoever_mirrors_a_text_knows_all_of_the_old_trait_and_who_acts():
+  old = described(ASKS)
+  text = _text('document.mirror', from_trait=old, framing='should')
+  assert ASKS.statement in text
+  assert ASKS.reasons[0] in text
+  assert FLATTERY.reasons[0] in text
+  assert 'still mention no AI' not in text
+  people = _text('document.mirror', from_trait=old, framing='human_story')
+  assert 'still mention no AI' in people
