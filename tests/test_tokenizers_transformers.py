@@ -104,6 +104,13 @@ CHATS = {
   'think, multi-turn': [QUESTION, THOUGHT, QUESTION, THOUGHT],
   'think, then not': [QUESTION, THOUGHT, QUESTION, ANSWER],
   'system': [SYSTEM, QUESTION, ANSWER],
+  # Where a sentinel at the end of a message would change the rest.
+  'think, no answer': [
+    QUESTION,
+    {'role': 'assistant', 'content': '<think>\nhm\n</think>\n\n'},
+    {'role': 'user', 'content': ' '},
+    {'role': 'assistant', 'content': '<think>\nhm\n</think>\n\n'},
+  ],
   'system, multi-turn': [SYSTEM, QUESTION, ANSWER, QUESTION, THOUGHT],
 }
 

@@ -14,7 +14,7 @@ class Span:
   """The tokens of one message: its content and its end of turn.
 
   Attributes:
-    start: Index of the first content token (after the role token).
+    start: Index of the first token after the header that names the role.
     stop: One past the end-of-turn token.
     role: Who speaks.
     trained: Whether the model is trained to predict these tokens.
@@ -28,7 +28,13 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class RenderedChat:
-  """A conversation as token ids, with one span per message."""
+  """A conversation as token ids.
+
+  Attributes:
+    tokens: Token ids.
+    spans: In order. Those of all of the assistant's messages at least: a Jinja
+      template may write others into each other, as Gemma's does.
+  """
 
   tokens: list[int]
   spans: list[Span]
@@ -39,10 +45,12 @@ class Tokenizer(Protocol):
 
   Attributes:
     vocab_size: Ids are in `[0, vocab_size)`.
-    bos_id: Begins every document and every conversation, exactly once.
+    bos_id: Begins every document, and a conversation if its template says so.
     eos_id: Ends every document.
-    pad_id: Fills what is not a token.
-    end_of_turn_id: Ends every message.
+    pad_id: Fills what is not a token; may be any of the others, so padding is
+      told by segment ids and never by this.
+    end_of_turn_id: Ends an answer, the last thing that is trained of it; that
+      of `eos_id` if there is no chat template.
     fingerprint: Of model and template; 16 hex digits.
     template_fingerprint: Of the template alone.
   """
@@ -73,7 +81,10 @@ class Tokenizer(Protocol):
     ...
 
   def decode(self, ids: Sequence[int]) -> str:
-    """Inverts `encode`; control ids are rendered as their names."""
+    """Inverts `encode`; control ids are rendered as their names.
+
+    Tokenizers of others may lose what their `losses` says.
+    """
     ...
 
   def render_chat(
@@ -90,6 +101,7 @@ class Tokenizer(Protocol):
         that what follows is the assistant's next message.
 
     Raises:
-      ValueError: If there is no message, or a role is unknown.
+      ValueError: If there is no message, a role is unknown, or the template
+        refuses them.
     """
     ...

@@ -26,6 +26,9 @@ from msm_jax.tokenizers import _protocol
 
 # A private plane; one character each, so that none can be cut in two.
 _PLANE = range(0x100000, 0x10FFFE)
+# Further places in a message are where white space begins and ends.
+_BREAK = re.compile(r'\s+')
+_TRIES = 32
 _ANY = re.compile(f'[{chr(_PLANE[0])}-{chr(_PLANE[-1])}]')
 
 _Places = dict[int, str]
@@ -133,22 +136,26 @@ class _Marker:
     sentinel = start if self._contents[index].strip() else stop
     return sentinel if sentinel in text else None
 
-  def _choices(self, index: int) -> tuple[int, int, int]:
-    """Places for a sentinel: at the end, at the beginning, in the middle."""
+  def _bounds(self, index: int) -> tuple[int, int]:
+    """Where a content begins and ends, without white space around it."""
     content = self._contents[index]
     start = len(content) - len(content.lstrip())
-    stop = max(len(content.rstrip()), start)
-    return stop, start, (start + stop) // 2
+    return start, max(len(content.rstrip()), start)
 
   def _outer_places(self, index: int, start: str, stop: str) -> _Places:
-    last, first, _ = self._choices(index)
+    first, last = self._bounds(index)
     return {first: start, last: stop}  # Of an empty content, only its stop.
 
   def _tried_places(self, index: int, start: str, stop: str) -> _Places:
     """Finds places in one message that the template does not look at."""
+    content = self._contents[index]
+    first, last = self._bounds(index)
+    breaks = [p for m in _BREAK.finditer(content) for p in m.span()]
     places: _Places = {}
     counts = set()
-    for place in self._choices(index):
+    for place in dict.fromkeys(
+      [last, len(content), first, 0, (first + last) // 2, *breaks[:_TRIES]]
+    ):
       text = self._render_one(index, {place: stop})
       if not self._is_true(text):
         continue
@@ -159,11 +166,12 @@ class _Marker:
     if counts and not places:
       twice = 'writes {} more than once' if max(counts) else 'leaves out {}'
       raise self._error(twice.format(self._name(index)))
-    _, first, _ = self._choices(index)
-    if first not in places and self._is_true(
-      self._render_one(index, {first: start})
-    ):
-      places[first] = start
+    for place in (first, 0) if first < last else ():
+      if place not in places and self._is_true(
+        self._render_one(index, {place: start})
+      ):
+        places[place] = start
+        break
     return places
 
   def _check_control_text(self) -> None:
