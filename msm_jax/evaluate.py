@@ -133,7 +133,7 @@ def find_checkpoint(arm: Arm, tokenizer: tokenizers.Tokenizer) -> Checkpoint:
   return Checkpoint(
     arm,
     step,
-    models.Model(config),
+    models.Model(config, meta.lora()),
     max(phase['seq_len'] for phase in meta.config['phases']),
   )
 
@@ -218,12 +218,15 @@ def sample_answers(
   # An odd stride visits both option orders.
   items = suite.items[:: stride | 1][:n]
   prompts = [forced_choice.prompt_tokens(tokenizer, i) for i in items]
-  answers = models.greedy(
+  answers = models.sample(
     model,
     params,
     prompts,
-    new_tokens=_NEW_TOKENS,
-    stop_ids={tokenizer.end_of_turn_id, tokenizer.eos_id},
+    models.SamplingConfig(
+      max_new_tokens=_NEW_TOKENS,
+      temperature=0,
+      stop_ids=(tokenizer.end_of_turn_id, tokenizer.eos_id),
+    ),
   )
   return [
     {
@@ -231,7 +234,7 @@ def sample_answers(
       'suite': item.suite,
       'item': item.item,
       'prompt': tokenizer.decode(prompt),
-      'answer': tokenizer.decode(answer),
+      'answer': tokenizer.decode(answer.tokens),
     }
     for item, prompt, answer in zip(items, prompts, answers, strict=True)
   ]

@@ -186,32 +186,6 @@ def test_target_logprobs_are_the_log_softmax_of_the_logits():
     )
 
 
-def test_greedy_continues_prompts_of_any_length_with_the_likeliest_token():
-  params = _params(CONFIG)
-  prompts = [_tokens(n, seed=n).tolist() for n in (3, 11, 6)]
-  answers = models.greedy(
-    models.Model(CONFIG), params, prompts, new_tokens=5, stop_ids=set()
-  )
-  for prompt, answer in zip(prompts, answers, strict=True):
-    so_far = list(prompt)
-    for token in answer:
-      exact = numpy_decoder.logits(params, CONFIG, so_far)[-1]
-      assert token == int(exact.argmax())
-      so_far.append(token)
-
-
-def test_greedy_stops_before_a_stop_id():
-  params = _params(CONFIG)
-  prompts = [_tokens(4).tolist()]
-  model = models.Model(CONFIG)
-  (answer,) = models.greedy(
-    model, params, prompts, new_tokens=6, stop_ids=set()
-  )
-  stop = answer[3]
-  (cut,) = models.greedy(model, params, prompts, new_tokens=6, stop_ids={stop})
-  assert cut == answer[: answer.index(stop)]
-
-
 @pytest.mark.parametrize(
   'change, message',
   [

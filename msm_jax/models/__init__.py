@@ -14,7 +14,10 @@ from msm_jax.models.decoder import REMAT_POLICIES
 from msm_jax.models.logprobs import sequence_logprobs
 from msm_jax.models.logprobs import split_positions
 from msm_jax.models.logprobs import target_logprobs
-from msm_jax.models.sampling import greedy
+from msm_jax.models.sampling import Sample
+from msm_jax.models.sampling import sample
+from msm_jax.models.sampling import Sampler
+from msm_jax.models.sampling import SamplingConfig
 
 __all__ = [
   'KERNELS',
@@ -25,10 +28,13 @@ __all__ = [
   'Model',
   'Params',
   'RopeConfig',
+  'Sample',
+  'Sampler',
+  'SamplingConfig',
   'Scores',
   'blocked_attention',
-  'greedy',
   'reference_attention',
+  'sample',
   'sequence_logprobs',
   'split_positions',
   'target_logprobs',

@@ -42,6 +42,18 @@ def softcapped(x: jax.Array, cap: float | None) -> jax.Array:
   return x if cap is None else cap * jnp.tanh(x / cap)
 
 
+def masked_softmax(
+  products: jax.Array, mask: jax.Array, scores: Scores
+) -> jax.Array:
+  """Weights over the last axis where `mask` is true, from `q · k` in float32.
+
+  The window is the mask's business here.
+  """
+  s = softcapped(products * scores.scale, scores.softcap)
+  s = jnp.where(mask, s, jnp.finfo(jnp.float32).min)
+  return jax.nn.softmax(s, axis=-1)
+
+
 def masked_attention(
   q_BTHC: jax.Array,
   k_BSKC: jax.Array,
@@ -51,8 +63,8 @@ def masked_attention(
 ) -> jax.Array:
   """Softmax attention where `mask_BTS` is true; scores are float32.
 
-  The window is the mask's business here. Query head `h` reads key head
-  `h // (H // K)`. Returns `[B, T, H, C]` in the dtype of the values.
+  Query head `h` reads key head `h // (H // K)`. Returns `[B, T, H, C]` in the
+  dtype of the values.
   """
   B, T, H, C = q_BTHC.shape
   K = k_BSKC.shape[2]
@@ -60,11 +72,9 @@ def masked_attention(
   scores_BKGTS = jnp.einsum(
     'BTKGC,BSKC->BKGTS', q_BTKGC, k_BSKC, preferred_element_type=jnp.float32
   )
-  scores_BKGTS = softcapped(scores_BKGTS * scores.scale, scores.softcap)
-  scores_BKGTS = jnp.where(
-    mask_BTS[:, None, None], scores_BKGTS, jnp.finfo(jnp.float32).min
-  )
-  weights_BKGTS = jax.nn.softmax(scores_BKGTS, axis=-1).astype(v_BSKC.dtype)
+  weights_BKGTS = masked_softmax(
+    scores_BKGTS, mask_BTS[:, None, None], scores
+  ).astype(v_BSKC.dtype)
   out_BTKGC = jnp.einsum('BKGTS,BSKC->BTKGC', weights_BKGTS, v_BSKC)
   return out_BTKGC.reshape(B, T, H, C)
 

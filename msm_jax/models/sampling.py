@@ -1,76 +1,454 @@
-"""Greedy decoding, by running the whole prefix again for each token.
+"""Continuations of prompts, drawn token by token with a cache.
 
-Good for a few samples of a small model.
+    samples = models.sample(
+      model, params, prompts, models.SamplingConfig(max_new_tokens=64)
+    )
+
+Prompts run through the model once, then one compiled loop draws all tokens. A
+program is compiled for each number of rows and length, both rounded up to a few
+sizes; temperature, top-p, seed and stops change without compiling again.
+
+What is promised: the noise of a row depends on the seed, the prompt, how many
+equal prompts stood before it, and the position alone, bit for bit. So a prompt
+gets the same tokens in any batch, at any padding and in any order, unless two
+tokens tie within the rounding errors of the logits, which do depend on the
+shapes of arrays (about 1e-6 in float32, 1e-2 in bfloat16).
+
+Shapes: `B` rows, `T` columns of prompts, `S` columns in all.
 """
 
-import functools
+import collections
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import hashlib
+import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding
 import numpy as np
 
+from msm_jax.models import drawing
+from msm_jax.models import sampling_programs as programs
+from msm_jax.models import stops
+from msm_jax.models import unrolled
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
 
-
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _decode(
-  model: Model,
-  params: Params,
-  tokens_BT: jax.Array,
-  lengths_B: jax.Array,
-  new_tokens: int,
-) -> jax.Array:
-  B, T = tokens_BT.shape
-  positions_BT = jnp.broadcast_to(jnp.arange(T, dtype=jnp.int32)[None], (B, T))
-  segments_BT = jnp.ones((B, T), jnp.int32)
-  rows_B = jnp.arange(B)
-
-  def one_token(i: jax.Array, tokens_BT: jax.Array) -> jax.Array:
-    # Later positions hold padding; causal attention never looks at them.
-    logits_BTV = model.logits(params, tokens_BT, segments_BT, positions_BT)
-    last_B = lengths_B + i - 1
-    next_B = jnp.argmax(logits_BTV[rows_B, last_B], axis=-1)
-    return tokens_BT.at[rows_B, last_B + 1].set(next_B.astype(jnp.int32))
-
-  return jax.lax.fori_loop(0, new_tokens, one_token, tokens_BT)
+# Tokens drawn between two looks for stop strings.
+_LOOK_EVERY = 16
+_LEAST_TEMPERATURE = 1e-6
+# In the place of an index into the table of stops: ended by us, at a text.
+_ENDED_HERE = 2**30
 
 
-def greedy(
-  model: Model,
-  params: Params,
-  prompts: list[list[int]],
-  *,
-  new_tokens: int,
-  stop_ids: set[int],
-  bucket: int = 32,
-) -> list[list[int]]:
-  """Continues each prompt with its most likely tokens.
+@dataclasses.dataclass(frozen=True)
+class SamplingConfig:
+  """How continuations are drawn, and when they end.
 
-  Args:
-    model: The decoder.
-    params: Its parameters.
-    prompts: Token ids, of any lengths ≥ 1.
-    new_tokens: At most so many tokens each.
-    stop_ids: An answer ends before the first of these.
-    bucket: The longest total length is rounded up to a multiple of this, so
-      that few lengths are compiled.
-
-  Returns:
-    The new ids of each prompt, without the stop id.
+  Attributes:
+    max_new_tokens: At most so many tokens each.
+    temperature: What logits are divided by; 0 takes the likeliest token.
+    top_k: Only so many of the likeliest tokens are kept; None keeps all.
+    top_p: Of these only the likeliest whose mass reaches this; None keeps all.
+    seed: Of the noise.
+    stop_ids: A sample ends before the first of these.
+    stop_sequences: It ends before the first of these sequences of ids.
+    stop_strings: Its text ends before the first of these; needs `decode`.
+    n_ids: Ids from this on are never drawn: rows of the embedding that the
+      tokenizer does not have. None allows all.
   """
-  if not prompts:
-    return []
-  longest = max(map(len, prompts)) + new_tokens
-  T = -(-longest // bucket) * bucket
-  tokens_BT = np.zeros((len(prompts), T), np.int32)
-  for row, prompt in enumerate(prompts):
-    tokens_BT[row, : len(prompt)] = prompt
-  lengths_B = np.asarray([len(p) for p in prompts], np.int32)
-  out_BT = np.asarray(_decode(model, params, tokens_BT, lengths_B, new_tokens))
-  answers = []
-  for row, prompt in enumerate(prompts):
-    answer = out_BT[row, len(prompt) : len(prompt) + new_tokens].tolist()
-    ends = [i for i, token in enumerate(answer) if token in stop_ids]
-    answers.append(answer[: ends[0]] if ends else answer)
-  return answers
+
+  max_new_tokens: int
+  temperature: float = 1.0
+  top_k: int | None = None
+  top_p: float | None = None
+  seed: int = 0
+  stop_ids: tuple[int, ...] = ()
+  stop_sequences: tuple[tuple[int, ...], ...] = ()
+  stop_strings: tuple[str, ...] = ()
+  n_ids: int | None = None
+
+  def __post_init__(self):
+    def check(good: bool, name: str, expected: str) -> None:
+      if not good:
+        raise ValueError(
+          f'sampling.{name}: {getattr(self, name)!r}, expected {expected}'
+        )
+
+    check(self.max_new_tokens >= 1, 'max_new_tokens', 'at least 1')
+    check(
+      self.temperature == 0
+      or _LEAST_TEMPERATURE <= self.temperature < math.inf,
+      'temperature',
+      f'0 (greedy), or at least {_LEAST_TEMPERATURE:g} and finite',
+    )
+    check(self.top_k is None or self.top_k >= 1, 'top_k', 'at least 1 or None')
+    check(
+      self.top_p is None or 0 < self.top_p <= 1, 'top_p', 'in (0, 1] or None'
+    )
+    check(self.n_ids is None or self.n_ids >= 1, 'n_ids', 'at least 1 or None')
+    check(0 <= self.seed < 2**32, 'seed', 'in [0, 2**32)')
+    check(all(self.stop_sequences), 'stop_sequences', 'at least one id in each')
+    check(all(self.stop_strings), 'stop_strings', 'no empty string')
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+  """One continuation.
+
+  Attributes:
+    tokens: New ids, without the stop id or sequence. At a stop string: those
+      that it takes to spell the text before it, so the last one may hold the
+      beginning of the string too.
+    logprobs: Of each of these tokens, in nats, under the model's own
+      distribution: at temperature 1, with nothing left out.
+    stop_reason: `'length'`, `'stop_id'`, `'stop_sequence'`, `'stop_string'`.
+    text: What the tokens decode to, up to a stop string; None if no `decode`
+      was given.
+  """
+
+  tokens: list[int]
+  logprobs: list[float]
+  stop_reason: str
+  text: str | None = None
+
+
+def rule_of(config: SamplingConfig) -> drawing.Rule:
+  if config.temperature == 0:
+    return drawing.Rule(greedy=True)
+  # All of the mass is more than rounded sums may reach.
+  has_top_p = config.top_p is not None and config.top_p < 1
+  return drawing.Rule(False, config.top_k, has_top_p)
+
+
+def rounded_length(n: int) -> int:
+  """The least of 16, 24, 32, 48, 64, 96 … that is at least `n`."""
+  power = max(16, 1 << (n - 1).bit_length())
+  return power * 3 // 4 if power > 16 and n <= power * 3 // 4 else power
+
+
+def _digest(prompt: Sequence[int]) -> int:
+  """32 bits of the ids of a prompt."""
+  raw = np.asarray(prompt, '<i4').tobytes()
+  return int.from_bytes(hashlib.sha256(raw).digest()[:4], 'little')
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+  """A prompt, and how many of the same were asked for before it."""
+
+  index: int
+  prompt: tuple[int, ...]
+  copy: int
+
+
+def _rows(model: Model, prompts: Sequence[Sequence[int]]) -> list[_Row]:
+  """Returns the rows of prompts.
+
+  Raises:
+    ValueError: If a prompt is empty, or has an id that the model does not know.
+  """
+  V = model.config.vocab_size
+  seen: collections.Counter[tuple[int, ...]] = collections.Counter()
+  rows = []
+  for index, ids in enumerate(prompts):
+    prompt = tuple(map(int, ids))
+    if not prompt:
+      raise ValueError(f'prompts[{index}]: is empty; begin with <bos> at least')
+    if unknown := [i for i in prompt if not 0 <= i < V]:
+      raise ValueError(
+        f'prompts[{index}]: id {unknown[0]} is not in [0, {V}), the '
+        "vocabulary of the model; is this another model's tokenizer?"
+      )
+    rows.append(_Row(index, prompt, seen[prompt]))
+    seen[prompt] += 1
+  return rows
+
+
+class _Batch:
+  """Rows on their way."""
+
+  def __init__(
+    self,
+    model: Model,
+    params: unrolled.UnrolledParams,
+    rows: Sequence[_Row],
+    config: SamplingConfig,
+    sharding: NamedSharding | None,
+  ):
+    """Runs the prompts, and draws the first token of each."""
+    self.rows = rows
+    self._config = config
+    self._stop_sequences = [
+      *((i,) for i in config.stop_ids),
+      *config.stop_sequences,
+    ]
+    self._model, self._params = model, params
+    self._rule = rule_of(config)
+    B = 1 << (len(rows) - 1).bit_length()
+    if sharding is not None:
+      size = sharding.mesh.size
+      shards = size // sharding.shard_shape((size,))[0]
+      B = -(-B // shards) * shards
+    T = rounded_length(max(len(row.prompt) for row in rows))
+
+    def of_rows(x: Any) -> Any:
+      return x if sharding is None else jax.device_put(x, sharding)
+
+    # Rows beyond those asked for have ended before they begin.
+    tokens_BT = np.zeros((B, T), np.int32)
+    padding_B = np.full(B, T - 1, np.int32)
+    stop_B = np.zeros(B, np.int32)
+    prompt_B, copy_B = np.zeros((2, B), np.uint32)
+    for b, row in enumerate(rows):
+      padding_B[b] = T - len(row.prompt)
+      tokens_BT[b, padding_B[b] :] = row.prompt
+      stop_B[b] = -1
+      prompt_B[b], copy_B[b] = _digest(row.prompt), row.copy
+    self._inputs = programs.Inputs(
+      of_rows(padding_B),
+      jnp.asarray(stops.table(self._stop_sequences)),
+      drawing.Dials(
+        of_rows(programs.row_keys(jnp.uint32(config.seed), prompt_B, copy_B)),
+        jnp.float32(config.temperature),
+        jnp.float32(1 if config.top_p is None else config.top_p),
+        jnp.int32(config.n_ids or model.config.vocab_size),
+      ),
+    )
+    self._state = programs.prefill(
+      model,
+      self._rule,
+      rounded_length(T + config.max_new_tokens),
+      params,
+      self._inputs,
+      of_rows(tokens_BT),
+      of_rows(stop_B),
+    )
+
+  @property
+  def n(self) -> int:
+    """How many tokens the longest rows have."""
+    return int(self._state.outputs.n)
+
+  def ended(self) -> bool:
+    """Whether no row goes on."""
+    outputs = self._state.outputs
+    return self.n == self._config.max_new_tokens or bool(
+      np.all(np.asarray(outputs.stop_B) >= 0)
+    )
+
+  def advance(self, until: int) -> None:
+    """Draws until rows have so many tokens, or all have ended."""
+    self._state = programs.decode(
+      self._model,
+      self._rule,
+      self._params,
+      self._inputs,
+      self._state,
+      jnp.int32(min(until, self._config.max_new_tokens)),
+    )
+
+  def end_rows(self, rows: Sequence[int]) -> None:
+    """Lets these rows draw no more."""
+    outputs = self._state.outputs
+    stop_B = np.array(outputs.stop_B)
+    stop_B[list(rows)] = _ENDED_HERE
+    self._state = self._state._replace(
+      outputs=outputs._replace(
+        stop_B=jax.device_put(stop_B, outputs.stop_B.sharding)
+      )
+    )
+
+  def drawn(self) -> list[Sample]:
+    """What each row has so far, up to its stop id or sequence.
+
+    Raises:
+      FloatingPointError: If the model's logits were not finite.
+    """
+    outputs = jax.tree.map(np.asarray, self._state.outputs)
+    samples = []
+    for b, row in enumerate(self.rows):
+      n, stop = int(outputs.length_B[b]), int(outputs.stop_B[b])
+      logprobs = outputs.logprobs_BS[b, :n]
+      if not np.all(np.isfinite(logprobs)):
+        raise FloatingPointError(
+          f'prompts[{row.index}]: the logits of new token '
+          f'{int(np.argmin(np.isfinite(logprobs)))} are not finite; the '
+          'parameters are broken, or overflow in '
+          f'{self._model.config.dtype}'
+        )
+      reason = 'length'
+      if 0 <= stop < len(self._stop_sequences):
+        n -= len(self._stop_sequences[stop])
+        is_id = stop < len(self._config.stop_ids)
+        reason = 'stop_id' if is_id else 'stop_sequence'
+      samples.append(
+        Sample(outputs.tokens_BS[b, :n].tolist(), logprobs[:n].tolist(), reason)
+      )
+    return samples
+
+
+def _with_text(
+  sample: Sample, stop_strings: Sequence[str], decode: stops.Decode
+) -> Sample:
+  """Adds the text, and cuts it where a stop string begins."""
+  text = decode(sample.tokens)
+  place = stops.find_text(text, stop_strings)
+  if place is None:
+    return dataclasses.replace(sample, text=text)
+  n = stops.n_tokens_of(sample.tokens, text[:place], decode)
+  return Sample(
+    sample.tokens[:n], sample.logprobs[:n], 'stop_string', text[:place]
+  )
+
+
+class Sampler:
+  """A model ready to sample from, for as many calls as one likes.
+
+  Holds a copy of the parameters that is laid out for decoding.
+  """
+
+  def __init__(
+    self,
+    model: Model,
+    params: Params,
+    *,
+    rows: NamedSharding | None = None,
+  ):
+    """Copies the parameters, on the devices on which they are.
+
+    Args:
+      model: The decoder.
+      params: Its parameters, replicated or sharded in any way.
+      rows: How the leading axis of arrays is dealt over the devices of a mesh;
+        None leaves it to the compiler.
+    """
+    self._model = model
+    self._params = unrolled.unroll(params)
+    self._sharding = rows
+
+  def _start(self, rows: Sequence[_Row], config: SamplingConfig) -> _Batch:
+    V = self._model.config.vocab_size
+    for name in ('stop_ids', 'stop_sequences'):
+      for i in np.hstack([(), *map(np.atleast_1d, getattr(config, name))]):
+        if not 0 <= i < V:
+          raise ValueError(
+            f'sampling.{name}: {int(i)} is not in [0, {V}), the vocabulary of '
+            'the model'
+          )
+    return _Batch(self._model, self._params, rows, config, self._sharding)
+
+  def sample(
+    self,
+    prompts: Sequence[Sequence[int]],
+    config: SamplingConfig,
+    *,
+    decode: stops.Decode | None = None,
+    batch_size: int = 64,
+  ) -> list[Sample]:
+    """Continues each prompt.
+
+    Args:
+      prompts: Token ids, of any lengths ≥ 1, also beyond the model's
+        `context_length`. Equal prompts get different samples.
+      config: How.
+      decode: From ids to text, e.g. `tokenizer.decode`.
+      batch_size: Rows drawn at a time, at most; the longest prompts first.
+
+    Returns:
+      A sample for each prompt, in their order.
+
+    Raises:
+      ValueError: If a prompt or a stop is empty or of ids that the model does
+        not know, or there are stop strings but no `decode`.
+      FloatingPointError: If the model's logits are not finite.
+    """
+    if batch_size < 1:
+      raise ValueError(f'batch_size: {batch_size}, expected at least 1')
+    if config.stop_strings and decode is None:
+      raise ValueError(
+        'sampling.stop_strings: texts can only be found with `decode`, from '
+        'ids to text'
+      )
+    rows = _rows(self._model, prompts)
+    rows.sort(key=lambda row: len(row.prompt), reverse=True)
+    samples: dict[int, Sample] = {}
+    for first in range(0, len(rows), batch_size):
+      batch = self._start(rows[first : first + batch_size], config)
+      for row, sample in zip(
+        batch.rows, _finish(batch, config, decode), strict=True
+      ):
+        samples[row.index] = sample
+    return [samples[i] for i in range(len(rows))]
+
+  def stream(
+    self, prompt: Sequence[int], config: SamplingConfig
+  ) -> Iterator[list[int]]:
+    """Continues one prompt, and yields new tokens as they come.
+
+    The tokens are those that `sample` gives for this prompt alone. Those that
+    may be the beginning of a stop sequence are held back.
+
+    Raises:
+      ValueError: As `sample`; stop strings are the reader's business here.
+      FloatingPointError: If the model's logits are not finite.
+    """
+    if config.stop_strings:
+      raise ValueError(
+        'sampling.stop_strings: stream() yields tokens; look for texts in '
+        'what they decode to'
+      )
+    held = max(map(len, config.stop_sequences), default=1) - 1
+    batch = self._start(_rows(self._model, [prompt]), config)
+    given = 0
+    while True:
+      ended = batch.ended()
+      (sample,) = batch.drawn()
+      stop = len(sample.tokens) - (0 if ended else held)
+      if given < stop:
+        yield sample.tokens[given:stop]
+        given = stop
+      if ended:
+        return
+      batch.advance(batch.n + 1)
+
+
+def _finish(
+  batch: _Batch, config: SamplingConfig, decode: stops.Decode | None
+) -> list[Sample]:
+  """Draws until every row has ended."""
+  if decode is None:
+    batch.advance(config.max_new_tokens)
+    return batch.drawn()
+  while not batch.ended():
+    batch.advance(
+      batch.n + _LOOK_EVERY if config.stop_strings else config.max_new_tokens
+    )
+    if config.stop_strings:
+      texts = [decode(sample.tokens) for sample in batch.drawn()]
+      batch.end_rows(
+        [
+          b
+          for b, text in enumerate(texts)
+          if stops.find_text(text, config.stop_strings) is not None
+        ]
+      )
+  return [_with_text(s, config.stop_strings, decode) for s in batch.drawn()]
+
+
+def sample(
+  model: Model,
+  params: Params,
+  prompts: Sequence[Sequence[int]],
+  config: SamplingConfig,
+  *,
+  decode: stops.Decode | None = None,
+  batch_size: int = 64,
+) -> list[Sample]:
+  """Continues each prompt; see `Sampler`, which is for many calls."""
+  return Sampler(model, params).sample(
+    prompts, config, decode=decode, batch_size=batch_size
+  )
