@@ -141,6 +141,7 @@ def test_a_corpus_that_was_compared_with_nothing_says_so_and_why(tmp_path):
     'too_short': 0,
     'none_because': 'no model is trained on an example',
   }
+  assert made.info['chats']['rounds'] == 1, 'a grammar may repeat itself'
   said = 'compared with no evaluation: no model is trained on an example.'
   assert said in (out / 'card.md').read_text()
 
