@@ -2,11 +2,14 @@
 
 import collections
 import contextlib
+import json
 import random
 import sqlite3
 import subprocess
+import sys
 
 import pipeline_process
+import publishing
 import pytest
 import teacher_process
 
@@ -143,6 +146,34 @@ def check_killed_runs(tmp_path, kills, seed):
 
 def test_a_run_that_was_killed_three_times_gives_the_same_corpus(tmp_path):
   check_killed_runs(tmp_path, 3, seed=1)
+
+
+def test_kills_while_it_publishes_leave_all_of_a_corpus_or_nothing(tmp_path):
+  done = subprocess.run(
+    [sys.executable, publishing.__file__, str(tmp_path)],
+    env=teacher_process.environment(),
+    capture_output=True,
+    check=False,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr[-4000:]
+  seen = json.loads(done.stdout.splitlines()[-1])
+  whole = seen.pop('calm')[0]['found']
+  assert whole
+  (last,) = seen.pop('at last')
+  assert last == {'killed': False, 'found': whole, 'left': []}
+  assert set(seen) == {*publishing.MOMENTS, *publishing.REPLACING}
+  for moment, runs in seen.items():
+    if moment in publishing.MOMENTS:
+      first, *runs = runs
+      assert first['killed'], moment
+      assert first['found'] is None, moment
+      assert first['left'], moment
+    # The next run gives the same bytes, and removes what was left.
+    assert runs[0] == {'killed': False, 'found': whole, 'left': []}, moment
+    for replacing in runs[1:]:
+      assert replacing['killed'], moment
+      assert replacing['found'] == whole, moment
 
 
 @pytest.mark.slow
