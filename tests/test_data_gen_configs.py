@@ -30,3 +30,10 @@ def test_the_grammar_reports_only_and_says_why():
   for config in (gates.diversity, gates.diversity_in_chats):
     assert config.on_failure == 'report'
     assert 'grammar' in config.because
+
+
+def test_the_offline_example_has_as_many_chats_as_it_is_told():
+  assert shipped('offline').chats.accepted == 24
+  assert shipped('offline', 'documents=24,chats=7').chats.accepted == 7
+  with pytest.raises(ValueError, match='chats=many, expected a number'):
+    shipped('offline', 'chats=many')

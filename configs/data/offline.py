@@ -9,6 +9,7 @@ traits document and config before a language model is paid for.
 
 Arguments, after the colon, separated by commas:
   documents=N   about how many for two traits (default 96)
+  chats=N       how many, in each of three variants (default 24)
   mirrored=A+B  the two traits, by name, of the mirrored corpora (default
                 thrift+home, the quickstart's); mirrored=none makes none
   suites=PATH   evaluations that must not occur in it: a suite, a folder of
@@ -29,14 +30,19 @@ def parse(arg: str) -> dict[str, str]:
   """
   values = schema.parse_argument(
     arg,
-    {'documents': '96', 'mirrored': 'thrift+home', 'suites': ''},
+    {
+      'documents': '96',
+      'chats': '24',
+      'mirrored': 'thrift+home',
+      'suites': '',
+    },
     'configs/data/offline.py',
   )
-  if not values['documents'].isdigit():
-    raise ValueError(
-      f'configs/data/offline.py:{arg}: documents={values["documents"]}, '
-      'expected a number'
-    )
+  for key in ('documents', 'chats'):
+    if not values[key].isdigit():
+      raise ValueError(
+        f'configs/data/offline.py:{arg}: {key}={values[key]}, expected a number'
+      )
   return values
 
 
@@ -65,7 +71,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       },
       'documents': {'words': (150, 400)},
       'chats': {
-        'accepted': 24,
+        'accepted': int(values['chats']),
         'variants': ('answer', 'think', 'reasons_stripped'),
       },
       'gates': {
