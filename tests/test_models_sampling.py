@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from msm_jax import models
-from msm_jax.models import cache
 from msm_jax.models import decoder
 from msm_jax.models import huggingface
 from msm_jax.models import lora
-from msm_jax.models import sampling
-from msm_jax.models import sampling_programs as programs
-from msm_jax.models import unrolled
+from msm_jax.models.sampling import cache
+from msm_jax.models.sampling import drawing
+from msm_jax.models.sampling import programs
+from msm_jax.models.sampling import sampler
+from msm_jax.models.sampling import unrolled
 
 # One repetition of the pattern and a half.
 CONFIG = models.DecoderConfig(
@@ -156,7 +157,7 @@ def test_a_step_with_caches_has_the_logits_of_all_tokens_at_once(
 def test_a_window_keeps_no_more_than_it_sees():
   shapes = jax.eval_shape(
     lambda params, inputs: programs.prefill(
-      MODEL, sampling.drawing.Rule(True), 48, params, *inputs
+      MODEL, drawing.Rule(True), 48, params, *inputs
     ),
     unrolled.unroll(_params()),
     _program_inputs(T=24),
@@ -170,7 +171,7 @@ def test_a_window_keeps_no_more_than_it_sees():
 
 def _program_inputs(T):
   """What `programs.prefill` takes beside parameters, for two rows."""
-  dials = sampling.drawing.Dials(
+  dials = drawing.Dials(
     jax.random.split(jax.random.key(0), 2),
     jnp.float32(1),
     jnp.float32(1),
@@ -189,7 +190,7 @@ def test_caches_have_the_dtype_of_activations():
   model = models.Model(dataclasses.replace(CONFIG, dtype='bfloat16'))
   shapes = jax.eval_shape(
     lambda params, inputs: programs.prefill(
-      model, sampling.drawing.Rule(True), 48, params, *inputs
+      model, drawing.Rule(True), 48, params, *inputs
     ),
     unrolled.unroll(_params()),
     _program_inputs(T=24),
@@ -199,7 +200,7 @@ def test_caches_have_the_dtype_of_activations():
 
 
 def test_no_step_copies_a_cache_or_a_weight():
-  rule = sampling.drawing.Rule(True)
+  rule = drawing.Rule(True)
   params = unrolled.unroll(_params())
   inputs, tokens, stop = _program_inputs(T=24)
   state = jax.eval_shape(
@@ -326,7 +327,7 @@ def test_one_program_serves_all_requests_of_a_size():
 
 
 def test_lengths_are_rounded_up_to_few_sizes_and_by_half_at_most():
-  sizes = [sampling.rounded_length(n) for n in range(1, 5000)]
+  sizes = [sampler.rounded_length(n) for n in range(1, 5000)]
   assert all(size >= n for n, size in enumerate(sizes, 1))
   assert all(size <= 1.5 * n for n, size in enumerate(sizes[16:], 17))
   assert len(set(sizes)) == 18

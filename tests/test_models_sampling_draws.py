@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from msm_jax import models
-from msm_jax.models import drawing
-from msm_jax.models import sampling
+from msm_jax.models.sampling import config
+from msm_jax.models.sampling import drawing
 
 CASES = [
   (0.7, None, None),
@@ -47,7 +47,7 @@ def _filtered(logits, rule, dials):
 
 def _distribution(logits, temperature, top_k, top_p, n_ids=10**6):
   """What tokens are drawn by, `[B, V]`."""
-  rule = sampling.rule_of(
+  rule = config.rule_of(
     models.SamplingConfig(1, temperature, top_k=top_k, top_p=top_p)
   )
   dials = _dials(len(logits), temperature, top_p, n_ids)

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from msm_jax.models import cache
-from msm_jax.models import drawing
-from msm_jax.models import stops
-from msm_jax.models import unrolled
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import project_logits
+from msm_jax.models.sampling import cache
+from msm_jax.models.sampling import drawing
+from msm_jax.models.sampling import stops
+from msm_jax.models.sampling import unrolled
 
 
 class Outputs(NamedTuple):

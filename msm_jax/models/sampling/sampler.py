@@ -1,18 +1,4 @@
-"""Continuations of prompts, drawn token by token with a cache.
-
-    samples = models.sample(
-      model, params, prompts, models.SamplingConfig(max_new_tokens=64)
-    )
-
-Prompts run through the model once, then one compiled loop draws all tokens. A
-program is compiled for each number of rows and length, both rounded up to a few
-sizes; temperature, top-p, seed and stops change without compiling again.
-
-What is promised: the noise of a row depends on the seed, the prompt, how many
-equal prompts stood before it, and the position alone, bit for bit. So a prompt
-gets the same tokens in any batch, at any padding and in any order, unless two
-tokens tie within the rounding errors of the logits, which do depend on the
-shapes of arrays (about 1e-6 in float32, 1e-2 in bfloat16).
+"""Prompts in, samples out: batches of rows, and when to look at them.
 
 Shapes: `B` rows, `T` columns of prompts, `S` columns in all.
 """
@@ -22,7 +8,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import hashlib
-import math
+import itertools
 from typing import Any
 
 import jax
@@ -30,98 +16,20 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 import numpy as np
 
-from msm_jax.models import drawing
-from msm_jax.models import sampling_programs as programs
-from msm_jax.models import stops
-from msm_jax.models import unrolled
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
+from msm_jax.models.sampling import drawing
+from msm_jax.models.sampling import programs
+from msm_jax.models.sampling import stops
+from msm_jax.models.sampling import unrolled
+from msm_jax.models.sampling.config import rule_of
+from msm_jax.models.sampling.config import Sample
+from msm_jax.models.sampling.config import SamplingConfig
 
 # Tokens drawn between two looks for stop strings.
 _LOOK_EVERY = 16
-_LEAST_TEMPERATURE = 1e-6
 # In the place of an index into the table of stops: ended by us, at a text.
 _ENDED_HERE = 2**30
-
-
-@dataclasses.dataclass(frozen=True)
-class SamplingConfig:
-  """How continuations are drawn, and when they end.
-
-  Attributes:
-    max_new_tokens: At most so many tokens each.
-    temperature: What logits are divided by; 0 takes the likeliest token.
-    top_k: Only so many of the likeliest tokens are kept; None keeps all.
-    top_p: Of these only the likeliest whose mass reaches this; None keeps all.
-    seed: Of the noise.
-    stop_ids: A sample ends before the first of these.
-    stop_sequences: It ends before the first of these sequences of ids.
-    stop_strings: Its text ends before the first of these; needs `decode`.
-    n_ids: Ids from this on are never drawn: rows of the embedding that the
-      tokenizer does not have. None allows all.
-  """
-
-  max_new_tokens: int
-  temperature: float = 1.0
-  top_k: int | None = None
-  top_p: float | None = None
-  seed: int = 0
-  stop_ids: tuple[int, ...] = ()
-  stop_sequences: tuple[tuple[int, ...], ...] = ()
-  stop_strings: tuple[str, ...] = ()
-  n_ids: int | None = None
-
-  def __post_init__(self):
-    def check(good: bool, name: str, expected: str) -> None:
-      if not good:
-        raise ValueError(
-          f'sampling.{name}: {getattr(self, name)!r}, expected {expected}'
-        )
-
-    check(self.max_new_tokens >= 1, 'max_new_tokens', 'at least 1')
-    check(
-      self.temperature == 0
-      or _LEAST_TEMPERATURE <= self.temperature < math.inf,
-      'temperature',
-      f'0 (greedy), or at least {_LEAST_TEMPERATURE:g} and finite',
-    )
-    check(self.top_k is None or self.top_k >= 1, 'top_k', 'at least 1 or None')
-    check(
-      self.top_p is None or 0 < self.top_p <= 1, 'top_p', 'in (0, 1] or None'
-    )
-    check(self.n_ids is None or self.n_ids >= 1, 'n_ids', 'at least 1 or None')
-    check(0 <= self.seed < 2**32, 'seed', 'in [0, 2**32)')
-    check(all(self.stop_sequences), 'stop_sequences', 'at least one id in each')
-    check(all(self.stop_strings), 'stop_strings', 'no empty string')
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-  """One continuation.
-
-  Attributes:
-    tokens: New ids, without the stop id or sequence. At a stop string: those
-      that it takes to spell the text before it, so the last one may hold the
-      beginning of the string too.
-    logprobs: Of each of these tokens, in nats, under the model's own
-      distribution: at temperature 1, with nothing left out.
-    stop_reason: `'length'`, `'stop_id'`, `'stop_sequence'`, `'stop_string'`.
-    text: What the tokens decode to, up to a stop string; None if no `decode`
-      was given.
-  """
-
-  tokens: list[int]
-  logprobs: list[float]
-  stop_reason: str
-  text: str | None = None
-
-
-def rule_of(config: SamplingConfig) -> drawing.Rule:
-  if config.temperature == 0:
-    return drawing.Rule(greedy=True)
-  # All of the mass is more than rounded sums may reach.
-  has_top_p = config.top_p is not None and config.top_p < 1
-  return drawing.Rule(False, config.top_k, has_top_p)
 
 
 def rounded_length(n: int) -> int:
@@ -332,12 +240,16 @@ class Sampler:
 
   def _start(self, rows: Sequence[_Row], config: SamplingConfig) -> _Batch:
     V = self._model.config.vocab_size
-    for name in ('stop_ids', 'stop_sequences'):
-      for i in np.hstack([(), *map(np.atleast_1d, getattr(config, name))]):
+    in_sequences = itertools.chain.from_iterable(config.stop_sequences)
+    for name, ids in (
+      ('stop_ids', config.stop_ids),
+      ('stop_sequences', in_sequences),
+    ):
+      for i in ids:
         if not 0 <= i < V:
           raise ValueError(
-            f'sampling.{name}: {int(i)} is not in [0, {V}), the vocabulary of '
-            'the model'
+            f'sampling.{name}: {i} is not in [0, {V}), the vocabulary of the '
+            'model'
           )
     return _Batch(self._model, self._params, rows, config, self._sharding)
 

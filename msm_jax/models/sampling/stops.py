@@ -21,10 +21,11 @@ _ANY, _NEVER = -1, -2
 def table(sequences: Sequence[Sequence[int]]) -> np.ndarray:
   """Returns int32 `[M, L]`, a sequence in each row, aligned right.
 
-  Both axes are padded to powers of two, so that few shapes are compiled.
+  Both axes are padded to powers of two, from 8 on, so that few programs are
+  compiled.
   """
-  longest = max(map(len, sequences), default=1)
-  M, L = (1 << (n - 1).bit_length() for n in (len(sequences) or 1, longest))
+  longest = max(map(len, sequences), default=0)
+  M, L = (1 << (max(n, 8) - 1).bit_length() for n in (len(sequences), longest))
   stops_ML = np.full((M, L), _NEVER, np.int32)
   for row, sequence in enumerate(sequences):
     stops_ML[row] = _ANY
