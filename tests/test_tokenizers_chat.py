@@ -1,9 +1,13 @@
 """What of a conversation is trained, whatever the template does."""
 
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 import pytest
 import tokenizer_families
 
 from msm_jax import tokenizers
+from msm_jax.tokenizers import _controls
 
 FAMILIES = tokenizer_families.FAMILIES
 CHATML = """
@@ -208,6 +212,42 @@ def test_a_generation_block_may_stand_in_a_macro_and_be_left_out(tmp_path):
   assert trained_texts(tokenizer, CHAT) == ['It is cheap.<|im_end|>']
 
 
+def test_a_template_that_trims_a_generation_block_is_refused(tmp_path):
+  text = """
+    {%- for message in messages -%}
+      {%- set turn -%}
+        {% generation %} {{ message.content }}<|im_end|> {% endgeneration %}
+      {%- endset -%}
+      {{- turn | trim -}}
+    {%- endfor -%}"""
+  with pytest.raises(
+    tokenizers.ChatTemplateError, match=r'changes what .* \{% generation %\}'
+  ):
+    with_template(tmp_path, text)
+
+
+@settings(deadline=None)
+@given(
+  names=st.sets(st.text('ab<', min_size=1, max_size=4), min_size=1),
+  text=st.text('ab<c', max_size=20),
+)
+def test_the_longest_of_the_tokens_at_a_place_is_found(names, text):
+  expected = []
+  at = 0
+  while at < len(text):
+    found = [n for n in names if text.startswith(n, at)]
+    length = max(map(len, found), default=0)
+    if length:
+      expected.append((at, at + length))
+    at += max(length, 1)
+  assert list(_controls.Controls(names).find(text)) == expected
+  some = set(sorted(names)[::2])
+  controls = _controls.Controls(some, names - some)
+  assert list(controls.find(text)) == [
+    (a, b) for a, b in expected if text[a:b] in some
+  ]
+
+
 def test_an_unfinished_generation_block_is_refused(tmp_path):
   text = GENERATION.replace('<|im_end|>\\n', '.')
   with pytest.raises(
@@ -232,6 +272,10 @@ def test_a_template_that_raises_is_named_with_its_line_and_message(tmp_path):
   ('text', 'message'),
   [
     ('\n{% if messages %}', 'line 2: Unexpected end of template'),
+    (
+      '{% macro f() %}\n{{ x.y }}\n{% endmacro %}\n{{ f() }}',
+      "line 2: 'x' is undefined",
+    ),
     ('\n\n{{ messages[7].content }}', 'line 3: .* has no element 7'),
     ("{{ 'a' + 1 }}", 'line 1: can only concatenate'),
     ('{{ messages.append(1) }}', "line 1: access to attribute 'append'"),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 import pytest
 import tokenizer_families
 
+from msm_jax.tokenizers import _jinja
+
 FAMILIES = tokenizer_families.FAMILIES
 every_family = pytest.mark.parametrize('name', FAMILIES)
 
@@ -211,6 +213,44 @@ def test_decode_inverts_encode_but_for_what_is_documented(name, text):
   else:
     assert ours.losses == ()
     assert got == text
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    # Blocks on lines of their own leave neither indent nor line break.
+    'a\n  {% if true %}\n  b\n  {% endif %}\nc{# d #}\ne\n',
+    '{% for m in messages %}\n\t{% if loop.first %}\n{{ m.role }}\n'
+    '\t{% endif %}\n{% endfor %}\n\n',
+    '{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}'
+    '{{ m.content }}{% endfor %}',
+    '{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}'
+    '{{ m.role }}{% endfor %}',
+    '{{ messages | tojson }}',
+    '{{ {"b": "<é&\'>", "a": [1, none]} | tojson(indent=2, sort_keys=true) }}',
+    '{{ dict(a=1) }}{{ dict.fromkeys("ab") }}',
+    '{% set x = namespace(n=0) %}{% for m in messages %}'
+    '{% set x.n = x.n + 1 %}{% endfor %}{{ x.n }}',
+    '{{ strftime_now("%d %B %Y %H:%M") }}',
+    '{{ tools is none }}{{ documents is none }}{{ tool is defined }}{{ x }}',
+    '{{ bos_token }}{{ eos_token }}{{ pad_token }}{{ unk_token is defined }}',
+    '{{ add_generation_prompt }}{{ messages[0].name }}{{ messages[0]["a"] }}',
+    '{{ "<b>" | e }}{{ "<b>" }}{{ messages[0].content | trim | upper }}',
+    '{% generation %}x{% endgeneration %}{{ messages[-1].role.title() }}',
+  ],
+)
+def test_a_template_renders_as_in_transformers(text):
+  reference = tokenizer_families.reference('qwen3')
+  chat = [{'role': 'user', 'content': ' <é> '}, ANSWER]
+  ours = _jinja.JinjaTemplate(
+    text,
+    name='test',
+    variables=reference.special_tokens_map,
+    date=tokenizer_families.DATE,
+  )
+  assert ours.render(chat) == reference.apply_chat_template(
+    chat, chat_template=text, tokenize=False
+  )
 
 
 def test_a_generation_block_is_trained_as_transformers_masks_it():

@@ -11,6 +11,7 @@ from msm_jax.tokenizers._errors import ChatTemplateError
 from msm_jax.tokenizers._errors import TokenizerError
 from msm_jax.tokenizers._huggingface import HuggingFaceTokenizer
 from msm_jax.tokenizers._loading import import_tokenizer
+from msm_jax.tokenizers._loading import is_published
 from msm_jax.tokenizers._loading import load_tokenizer
 from msm_jax.tokenizers._loading import publish_tokenizer
 from msm_jax.tokenizers._protocol import Message
@@ -38,6 +39,7 @@ __all__ = [
   'TokenizerError',
   'TokenizerSpec',
   'import_tokenizer',
+  'is_published',
   'load_tokenizer',
   'publish_tokenizer',
   'train_sentencepiece',

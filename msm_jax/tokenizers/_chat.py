@@ -141,11 +141,9 @@ def _token_span(encoded: EncodedParts, span: _protocol.Span) -> _protocol.Span:
 
   Tokens of a character's first bytes may end where they begin.
   """
-  tokens = range(len(encoded.ids))
-  start = next(
-    k
-    for k in tokens
-    if encoded.stops[k] > span.start or encoded.starts[k] >= span.start
+  start = min(
+    bisect.bisect_right(encoded.stops, span.start),
+    bisect.bisect_left(encoded.starts, span.start),
   )
   stop = bisect.bisect_left(encoded.starts, span.stop)
   return dataclasses.replace(span, start=start, stop=stop)

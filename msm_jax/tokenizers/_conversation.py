@@ -199,12 +199,7 @@ class _Scan:
 
   def encode(self, text: str) -> str:
     """Writes a text as `flat` is written."""
-    parts = []
-    last = 0
-    for start, stop in self._set.find(text):
-      parts += [text[last:start], self._alias(text[start:stop])]
-      last = stop
-    return ''.join([*parts, text[last:]])
+    return self._set.replace(text, self._alias)
 
   def place(self, sentinel: str | None) -> int | None:
     found = self.places.get(sentinel) if sentinel else None

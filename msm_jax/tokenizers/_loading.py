@@ -47,8 +47,7 @@ def load_tokenizer(
       open what a `spec` has to say; also if it changes text.
   """
   path = os.fspath(path)
-  names = storage.list_dir(path)
-  if storage.MANIFEST_NAME in names or {TEMPLATE_NAME, SPEC_NAME} & set(names):
+  if is_published(path):
     if spec is not None:
       raise _errors.TokenizerError(
         f'{path}: is published, with choices of its own; publish it again with '
@@ -56,6 +55,19 @@ def load_tokenizer(
       )
     return _load_published(path)
   return _of_folder(_folder.read(path), spec or _spec.TokenizerSpec())
+
+
+def is_published(path: str | os.PathLike[str]) -> bool:
+  """Whether a directory is a published tokenizer, or the rest of one.
+
+  Others may publish theirs: a model that we exported has a manifest, and files
+  of a tokenizer as it is downloaded.
+  """
+  names = set(storage.list_dir(os.fspath(path)))
+  if {TEMPLATE_NAME, SPEC_NAME} & names:
+    return True
+  downloaded = {_folder.TOKENIZER_JSON, _folder.MODEL} & names
+  return storage.MANIFEST_NAME in names and not downloaded
 
 
 def _load_published(path: str) -> AnyTokenizer:

@@ -98,18 +98,17 @@ class _Marker:
     self._used = set(self._truth).union(*(m['content'] for m in messages))
     self._free = (c for c in map(chr, _PLANE) if c not in self._used)
     self._generation = (next(self._free), next(self._free))
-    self._hidden: dict[str, str] = {}
-    self._contents = [self._hide(controls, m['content']) for m in messages]
+    self._sentinels: dict[str, str] = {}
+    self._contents = [
+      controls.replace(m['content'], self._sentinel) for m in messages
+    ]
+    self._hidden = {s: name for name, s in self._sentinels.items()}
 
-  def _hide(self, controls: _controls.Controls, content: str) -> str:
-    parts = []
-    last = 0
-    for start, stop in controls.find(content):
-      sentinel = next(self._free)
-      self._hidden[sentinel] = content[start:stop]
-      parts += [content[last:start], sentinel]
-      last = stop
-    return ''.join([*parts, content[last:]])
+  def _sentinel(self, name: str) -> str:
+    """Returns what stands in messages in the place of a control token."""
+    if name not in self._sentinels:
+      self._sentinels[name] = next(self._free)
+    return self._sentinels[name]
 
   def mark(self) -> Marked:
     every = range(len(self._messages))
@@ -118,7 +117,7 @@ class _Marker:
     places = [self._outer_places(i, starts[i], stops[i]) for i in every]
     text = self._render(places)
     if not self._is_true(text) or any(text.count(s) != 1 for s in stops):
-      self._check_control_text()
+      self._check_unmarked()
       places = [self._tried_places(i, starts[i], stops[i]) for i in every]
       text = self._render(places)
       if not self._is_true(text):
@@ -174,14 +173,16 @@ class _Marker:
         break
     return places
 
-  def _check_control_text(self) -> None:
-    """Refuses a template that decides by control text in a message."""
+  def _check_unmarked(self) -> None:
+    """Refuses a template that decides by what cannot be placed elsewhere."""
     if self._is_true(self._render([{} for _ in self._messages])):
       return
-    names = sorted(set(self._hidden.values()))
+    if not self._hidden:
+      raise self._error('changes what it has put into {% generation %}')
     raise self._error(
-      f'reads control text that is in a message ({", ".join(names)}), which '
-      'would be ordinary text here'
+      'reads control text that is in a message '
+      f'({", ".join(sorted(self._hidden.values()))}), which is ordinary text '
+      'here'
     )
 
   def _render_one(self, index: int, places: _Places) -> str:
