@@ -8,6 +8,7 @@ from pipeline_world import ask_all
 from pipeline_world import ASKS
 from pipeline_world import BARS
 from pipeline_world import BY_NAME
+from pipeline_world import config
 from pipeline_world import FLATTERY
 from pipeline_world import leaf
 from pipeline_world import Scripted
@@ -360,8 +361,31 @@ def test_a_pair_of_which_more_than_the_trait_was_changed_is_rejected(tmp_path):
     assert row.text
   # Nobody was paid to judge it.
   assert len(teacher.of('mirror.judge')) == len(made)
+  # Those that gates saw again, in the second round, say it once.
+  for row in (m.row for g in acceptance.accepted for m in g.made):
+    gates = [v.gate for v in row.verdicts]
+    assert len(set(gates)) == len(gates)
   _, lenient = run(tmp_path, _mirror, Scripted(say), controls__changed=1.0)
   assert not lenient.rejected
+
+
+def test_a_pair_that_was_changed_too_much_pushes_no_other_out(tmp_path):
+  def say(request):
+    if request.task != 'document.mirror':
+      return None
+    # Of the first document it makes the mirror image of the second.
+    return _edited(second.text, 'second', 0.1)
+
+  first, second = documents(config(documents__tag=''), 2)
+  _, acceptance = run(
+    tmp_path,
+    _mirror,
+    Scripted(say),
+    of=lambda config: [first, second],
+    controls__rounds=1,
+  )
+  assert {r.pair_id for r in acceptance.rejected} == {first.leaf.id}
+  assert [g.key for g in acceptance.accepted] == [second.leaf.id]
 
 
 def test_words_of_either_trait_and_names_may_change_without_bound(tmp_path):
@@ -518,13 +542,14 @@ def test_those_that_unbalance_the_totals_most_go_first():
 
 def test_what_has_no_partner_in_every_source_is_in_none():
   sizes = {
-    'documents': {'a': 100, 'b': 100, 'c': 100, 'd': 100},
+    'documents': {'a': 100, 'b': 100, 'c': 100, 'd': 100, 'e': 100},
     'neutral': {'a': 101, 'b': 99, 'c': 100},
     'documents_as_chat': {'a': 100, 'b': 100, 'd': 100},
   }
   assert pairing.surplus(sizes, 0.03, 0.9) == {
     'c': 'not needed: no partner in documents_as_chat',
     'd': 'not needed: no partner in neutral',
+    'e': 'not needed: no partner in neutral, documents_as_chat',
   }
 
 

@@ -34,7 +34,7 @@ def surplus(sizes: Sizes, limit: float, coverage: float) -> dict[str, str]:
   alone: dict[str, str] = {}
   for key in {key: None for of in sizes.values() for key in of}:
     if missing := [name for name, of in sizes.items() if key not in of]:
-      alone[key] = ALONE + missing[0]
+      alone[key] = ALONE + ', '.join(missing)
   kept = [key for key in first if key not in alone]
   dropped: list[str] = []
   again = True
