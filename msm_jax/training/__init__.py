@@ -7,11 +7,11 @@ from msm_jax.training.config import PhaseConfig
 from msm_jax.training.config import RunConfig
 from msm_jax.training.guard import TrainingDivergedError
 from msm_jax.training.identity import MismatchError
-from msm_jax.training.loop import Result
 from msm_jax.training.loop import train
 from msm_jax.training.loss import chunked_cross_entropy
 from msm_jax.training.preemption import EXIT_CODE
 from msm_jax.training.preemption import Preempted
+from msm_jax.training.result import Result
 
 __all__ = [
   'EXIT_CODE',

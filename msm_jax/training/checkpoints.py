@@ -4,9 +4,14 @@ A checkpoint `<directory>/<step>/` holds three items: `params`, `optimizer` and
 `meta` (JSON: where in the phases it was taken, the config, fingerprints of
 tokenizer and data, and the environment). Orbax writes to a temporary name and
 renames, so a directory called `<step>` is always whole.
+
+Where adapters are trained, `params` holds these alone. The frozen base is an
+item `frozen` of the first checkpoint that has it, which is kept as long as the
+run; `meta` of later ones names that step.
 """
 
 from collections.abc import Collection
+from collections.abc import Mapping
 import dataclasses
 import pathlib
 from typing import Any
@@ -17,7 +22,9 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from msm_jax import models
+from msm_jax import schema
 from msm_jax import storage
+from msm_jax.models import lora as lora_lib
 from msm_jax.training import restoring
 from msm_jax.training import step as step_lib
 
@@ -44,6 +51,8 @@ class Meta:
     fingerprints: Of tokenizer, mixtures and the checkpoint it started from.
     environment: Versions, flags and devices; see `environment.describe`.
     metrics: Of the last update, e.g. its loss.
+    base: Phase at whose beginning the frozen base was made, if there is one.
+    base_step: The checkpoint that holds it.
   """
 
   step: int
@@ -55,6 +64,15 @@ class Meta:
   fingerprints: dict[str, Any]
   environment: dict[str, Any]
   metrics: dict[str, float]
+  base: str | None = None
+  base_step: int | None = None
+
+  def lora(self) -> lora_lib.LoRAConfig | None:
+    """Returns the adapters that the phase trained, if it did."""
+    (phase,) = [p for p in self.config['phases'] if p['name'] == self.phase]
+    if (raw := phase.get('lora')) is None:
+      return None
+    return schema.structure(lora_lib.LoRAConfig, raw, f'{self.phase}.lora')
 
   @property
   def identity(self) -> str:
@@ -76,11 +94,27 @@ def _chunks(path: tuple[Any, ...], leaf: jax.Array) -> ocp.SaveArgs:
   return ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES, shard_axes=layers)
 
 
+@dataclasses.dataclass(frozen=True)
+class _KeepBases(checkpoint_managers.PreservationPolicy):
+  """Keeps the checkpoints that hold a frozen base.
+
+  Attributes:
+    bases: Their steps; grows while the run goes on.
+  """
+
+  bases: Mapping[str, int]
+
+  def should_preserve(self, checkpoints, *, context):
+    del context
+    return [c.step in self.bases.values() for c in checkpoints]
+
+
 def _manager(
   directory: pathlib.Path | str,
   *,
   keep: int | None,
   always_keep: Collection[int],
+  bases: Mapping[str, int],
   read_only: bool,
 ) -> ocp.CheckpointManager:
   policy = None
@@ -89,6 +123,7 @@ def _manager(
       [
         checkpoint_managers.LatestN(keep),
         checkpoint_managers.CustomSteps(sorted(always_keep)),
+        _KeepBases(bases),
       ]
     )
   options = ocp.CheckpointManagerOptions(
@@ -101,7 +136,15 @@ def _manager(
   if not storage.is_remote(directory):
     directory = pathlib.Path(directory).absolute()
   return ocp.CheckpointManager(
-    directory, options=options, item_names=('params', 'optimizer', 'meta')
+    directory,
+    options=options,
+    item_names=('params', 'frozen', 'optimizer', 'meta'),
+  )
+
+
+def _save_args(params: models.Params) -> ocp.args.StandardSave:
+  return ocp.args.StandardSave(
+    params, jax.tree_util.tree_map_with_path(_chunks, params)
   )
 
 
@@ -132,9 +175,18 @@ class Checkpoints:
       raise CheckpointError(
         f'{directory}: no checkpoints here; train that run first'
       )
+    # By phase, the step that holds the base which was made at its beginning.
+    self._bases: dict[str, int] = {}
     self._manager = _manager(
-      directory, keep=keep, always_keep=always_keep, read_only=read_only
+      directory,
+      keep=keep,
+      always_keep=always_keep,
+      bases=self._bases,
+      read_only=read_only,
     )
+    for meta in map(self.meta, self.steps()):
+      if meta.base is not None and meta.base_step is not None:
+        self._bases[meta.base] = meta.base_step
     self._pending: int | None = None
 
   def steps(self) -> list[int]:
@@ -147,21 +199,29 @@ class Checkpoints:
   def save(self, state: step_lib.TrainState, meta: Meta) -> None:
     """Copies the state and writes it in the background.
 
+    The frozen base, if there is one, is written if no earlier checkpoint has
+    the same, by `meta.base`; `meta.base_step` is filled in here.
+
     Raises:
       CheckpointError: If the write before this one failed.
     """
     self.wait()
     self._pending = meta.step
+    trained, frozen = lora_lib.split(state.params)
+    items = {'params': _save_args(trained)}
+    if frozen:
+      assert meta.base is not None
+      holder = self._bases.setdefault(meta.base, meta.step)
+      if holder == meta.step:
+        items['frozen'] = _save_args(frozen)
+      meta = dataclasses.replace(meta, base_step=holder)
     try:
       self._manager.save(
         meta.step,
         args=ocp.args.Composite(
-          params=ocp.args.StandardSave(
-            state.params,
-            jax.tree_util.tree_map_with_path(_chunks, state.params),
-          ),
           optimizer=ocp.args.StandardSave(state.optimizer),
           meta=ocp.args.JsonSave(dataclasses.asdict(meta)),
+          **items,
         ),
       )
     except (OSError, ValueError) as e:
@@ -221,7 +281,20 @@ class Checkpoints:
     Raises:
       CheckpointError: If they are another model's, or would be rounded.
     """
-    return self._restore(step, 'params', model.abstract_params(), sharding)
+    trained, frozen = lora_lib.split(model.abstract_params())
+    ours = theirs = sharding
+    if isinstance(sharding, dict):
+      ours, theirs = lora_lib.split(sharding)
+    params = self._restore(step, 'params', trained, ours)
+    if not frozen:
+      return params
+    holder = self.meta(step).base_step
+    if holder is None:
+      raise CheckpointError(
+        f'{self._directory}/{step}: has no adapters, but the model has'
+      )
+    base = self._restore(holder, 'frozen', frozen, theirs)
+    return lora_lib.join(params, base)
 
   def state(
     self, step: int, model: models.Model, sharding: Any
@@ -239,7 +312,7 @@ class Checkpoints:
         "carried over: begin with optimizer_state='fresh'"
       )
     return step_lib.TrainState(
-      params=self._restore(step, 'params', abstract.params, sharding),
+      params=self.params(step, model, sharding),
       optimizer=self._restore(step, 'optimizer', abstract.optimizer, sharding),
     )
 

@@ -12,6 +12,8 @@ from typing import Any
 from msm_jax import data
 from msm_jax import models
 from msm_jax import schema
+from msm_jax.models import crossing
+from msm_jax.models import lora as lora_lib
 from msm_jax.phase import Phase
 
 DECAYS = ('constant', 'cosine', 'linear')
@@ -31,8 +33,9 @@ class OptimizerConfig:
     b1: Decay of the first moment.
     b2: Decay of the second moment.
     eps: Added to the root of the second moment.
-    weight_decay: Decoupled; applied to matrices, not to norm scales, and
-      multiplied by the learning rate.
+    weight_decay: Decoupled, and multiplied by the learning rate; applied to
+      matrices, those of adapters included (which decays towards the base), not
+      to norm scales, biases and DoRA's magnitudes.
     clip_norm: Global gradient norm above which gradients are scaled down;
       None never clips.
   """
@@ -87,6 +90,13 @@ class PhaseConfig(Phase):
     schedule: Learning rate over the phase.
     optimizer: See `OptimizerConfig`.
     z_loss: Weight of mean(log Z ** 2); PaLM (arXiv 2204.02311) used 1e-4.
+    lora: Adapters that are trained instead of all parameters; see
+      `msm_jax.models.lora.LoRAConfig`.
+    adapters: What becomes of those of the previous phase, if it trained some:
+      `'carry'` goes on training them, `'merge'` adds them into the base, on
+      which this phase trains new ones or all parameters, `'fresh'` drops them
+      for new ones on the base as it was. There is no default: to lose what a
+      phase has learnt must be said.
     optimizer_state: `'carry'` keeps moments and their count from the previous
       phase, `'fresh'` starts them at zero. Parameters always cross.
     schedule_position: `'carry'` counts schedule updates on from the previous
@@ -98,6 +108,8 @@ class PhaseConfig(Phase):
   schedule: ScheduleConfig
   optimizer: OptimizerConfig = OptimizerConfig()
   z_loss: float = 0.0
+  lora: lora_lib.LoRAConfig | None = None
+  adapters: str | None = None
   optimizer_state: str = 'fresh'
   schedule_position: str = 'fresh'
   min_updates: int = 20
@@ -188,6 +200,39 @@ class RunConfig(data.DataConfig):
         "phases[0]: optimizer_state or schedule_position is 'carry', but the "
         'first phase has nothing to carry over: set init_from, or use fresh'
       )
+    for i in range(len(self.phases)):
+      # What a first phase gets from `init_from` is known when that is read.
+      if i > 0 or self.init_from is None:
+        check_boundary(self, i, self.phases[i - 1].lora if i else None)
+
+
+def check_boundary(
+  config: RunConfig, index: int, before: lora_lib.LoRAConfig | None
+) -> None:
+  """Checks what crosses into a phase.
+
+  Args:
+    config: The run.
+    index: Of the phase.
+    before: Adapters of the phase, or of the run, before it.
+
+  Raises:
+    ConfigError: Naming the key.
+  """
+  phase, where = config.phases[index], f'phases[{index}]'
+  try:
+    crossing.check(before, phase.lora, phase.adapters)
+  except ValueError as e:
+    raise schema.ConfigError(f'{where}.{e}') from e
+  if phase.optimizer_state == 'carry' and not crossing.moments_cross(
+    before, phase.lora, phase.adapters
+  ):
+    theirs = 'all parameters' if before is None else 'adapters that end there'
+    ours = 'all parameters' if phase.lora is None else 'new adapters'
+    raise schema.ConfigError(
+      f"{where}.optimizer_state: 'carry', but the moments of what comes before "
+      f"are of {theirs}, and here {ours} are trained; use 'fresh'"
+    )
 
 
 def load(raw: Mapping[str, Any]) -> RunConfig:

@@ -1,15 +1,12 @@
 """The training loop: phases of updates over `batch(step)`, resumable."""
 
-from collections.abc import Sequence
 import contextlib
 import dataclasses
-import hashlib
 import math
 import pathlib
 import time
 
 import jax
-import numpy as np
 
 from msm_jax import data
 from msm_jax import models
@@ -24,41 +21,16 @@ from msm_jax.training import flops
 from msm_jax.training import guard
 from msm_jax.training import identity as identity_lib
 from msm_jax.training import metrics as metrics_lib
-from msm_jax.training import optimizer
 from msm_jax.training import phases
 from msm_jax.training import preemption
 from msm_jax.training import programs as programs_lib
+from msm_jax.training import starting
 from msm_jax.training import step as step_lib
-from msm_jax.training.config import InitFrom
 from msm_jax.training.config import RunConfig
+from msm_jax.training.result import params_sha256
+from msm_jax.training.result import Result
 
 _PREFETCH = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-  """What a finished run reports.
-
-  Attributes:
-    step: Updates done.
-    tokens: Tokens trained on, padding not counted, over all updates.
-    params_sha256: Of all parameters, in a fixed order: equal if and only if
-      they are bitwise equal.
-  """
-
-  step: int
-  tokens: int
-  params_sha256: str
-
-
-def params_sha256(params: models.Params) -> str:
-  """Returns the SHA-256 of all parameters, as 64 hex digits."""
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-    array = np.asarray(leaf)
-    digest.update(f'{jax.tree_util.keystr(path)}{array.dtype}'.encode())
-    digest.update(str(array.shape).encode() + array.tobytes())
-  return digest.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +55,6 @@ class Trainer:
       MismatchError: If the workdir belongs to another run.
     """
     self._config, self._workdir = config, workdir
-    self._model = models.Model(config.model)
     self._mesh = step_lib.make_mesh()
     tokenizer = tokenizers.load_tokenizer(config.tokenizer)
     _check_vocabulary(tokenizer, config)
@@ -92,7 +63,10 @@ class Trainer:
     ]
     parent = None
     if config.init_from is not None:
-      parent = _parent_meta(config.init_from)
+      parent = starting.parent_meta(config.init_from)
+    self._crossings = phases.crossings(
+      config, parent.lora() if parent else None
+    )
     self._plans = phases.plan(config, parent.schedule_position if parent else 0)
     self._identity = identity_lib.of_run(
       config,
@@ -106,14 +80,18 @@ class Trainer:
     identity_lib.claim_workdir(workdir, self._identity)
     self._guard = guard.LossGuard(config.max_loss_jump)
     self._flops_per_update = [
-      flops.flops_per_token(self._model, p.phase.seq_len)
+      flops.flops_per_token(self._model(p), p.phase.seq_len)
       * p.phase.tokens_per_update
       for p in self._plans
     ]
     self._warmed: Prefetcher[step_lib.Batch] | None = None
+    self._start: starting.Start | None = None
     self._tokens_seen = 0
     self._last_finished = time.monotonic()
     self._last_metrics: dict[str, float] = {}
+
+  def _model(self, plan: phases.Plan) -> models.Model:
+    return self._crossings[plan.index].after
 
   @property
   def total_updates(self) -> int:
@@ -130,8 +108,9 @@ class Trainer:
     for plan, mixture in zip(self._plans, self._mixtures, strict=True):
       logger.info('phase %s:\n%s', plan.phase.name, mixture.report())
     logger.info(
-      '%s parameters; phases:\n%s',
-      f'{self._model.n_params():,}',
+      '%s parameters, of which phases train %s; phases:\n%s',
+      f'{models.Model(self._config.model).n_params():,}',
+      ', '.join(f'{self._model(p).n_trained():,}' for p in self._plans),
       phases.table(self._plans),
     )
     with contextlib.ExitStack() as stack:
@@ -146,9 +125,9 @@ class Trainer:
         )
       )
       self._listener = stack.enter_context(preemption.Listener())
-      self._programs = programs_lib.Programs(self._model, self._mesh)
+      self._programs = programs_lib.Programs(self._config.model, self._mesh)
       stack.callback(self._programs.close)
-      step, state = self._restore_or_init()
+      step, self._start = self._restore_or_init()
       self._writer = stack.enter_context(
         contextlib.closing(self._open_writer(step))
       )
@@ -162,9 +141,21 @@ class Trainer:
       )
       for plan in self._plans:
         if step < plan.stop:
-          state = self._run_phase(plan, step - plan.start, state)
+          self._run_phase(plan, step - plan.start)
           step = plan.stop
-      return Result(step, self._tokens_seen, params_sha256(state.params))
+      digest = params_sha256(self._take_start().params)
+      return Result(step, self._tokens_seen, digest)
+
+  def _take_start(self) -> starting.Start:
+    """Hands over what was reached; nothing else may keep it in memory."""
+    start, self._start = self._start, None
+    assert start is not None
+    return start
+
+  def _carries_moments(self, index: int) -> bool:
+    """Whether moments cross into the phase of this index, if there is one."""
+    phases_ = self._config.phases
+    return index < len(phases_) and phases_[index].optimizer_state == 'carry'
 
   def _total_tokens(self) -> int:
     return sum(p.phase.n_tokens for p in self._plans)
@@ -181,41 +172,37 @@ class Trainer:
       self._workdir, resume_step=step, wandb_config=wandb_config
     )
 
-  def _restore_or_init(self) -> tuple[int, step_lib.TrainState]:
-    # Where the state comes from, in this order:
+  def _restore_or_init(self) -> tuple[int, starting.Start]:
+    # Where parameters and moments come from, in this order:
     # 1. this workdir's latest checkpoint, if there is one;
     # 2. else the end of a phase of the run that `init_from` names: parameters,
     #    and also moments if the first phase carries them;
     # 3. else a random initialisation from the seed.
     sharding = step_lib.state_sharding(self._mesh)
     step = self._checkpoints.latest()
-    if step is not None:
-      meta = self._checkpoints.meta(step)
-      identity_lib.check_same(
-        self._identity,
-        meta.config,
-        meta.fingerprints,
-        f'the checkpoint {self._workdir}/checkpoints/{step}',
-      )
-      identity_lib.warn_about_environment(meta.environment)
-      self._tokens_seen = int(meta.metrics['tokens_seen'])
-      self._last_metrics = dict(meta.metrics)
-      logger.info('continuing from the checkpoint of step %d', step)
-      return step, self._checkpoints.state(step, self._model, sharding)
-    if (init := self._config.init_from) is not None:
-      with contextlib.closing(_open_parent(init)) as parent:
-        at = parent.phase_end(init.phase)
-        state = parent.state(at, self._model, sharding)
-      logger.info(
-        'starting from %s at the end of phase %s', init.workdir, init.phase
-      )
-    else:
-      key = jax.random.key(self._config.seed)
-      init_fn = jax.jit(self._model.init, out_shardings=sharding)
-      params = init_fn(key)
-      moments = jax.jit(optimizer.init, out_shardings=sharding)(params)
-      state = step_lib.TrainState(params, moments)
-    return 0, state
+    if step is None:
+      before = self._crossings[0].before
+      return 0, starting.begin(self._config, before, sharding)
+    meta = self._checkpoints.meta(step)
+    identity_lib.check_same(
+      self._identity,
+      meta.config,
+      meta.fingerprints,
+      f'the checkpoint {self._workdir}/checkpoints/{step}',
+    )
+    identity_lib.warn_about_environment(meta.environment)
+    self._tokens_seen = int(meta.metrics['tokens_seen'])
+    self._last_metrics = dict(meta.metrics)
+    logger.info('continuing from the checkpoint of step %d', step)
+    (plan,) = [p for p in self._plans if p.phase.name == meta.phase]
+    carried = self._carries_moments(plan.index + 1)
+    return step, starting.load(
+      self._checkpoints,
+      step,
+      self._model(plan),
+      sharding,
+      with_moments=carried or not meta.phase_ended,
+    )
 
   def _loader(
     self, plan: phases.Plan, first: int
@@ -240,6 +227,7 @@ class Trainer:
     if plan.index + 1 < len(self._plans):
       following = self._plans[plan.index + 1]
       self._programs.request(self._key(following))
+      self._programs.request(self._crossings[following.index])
       self._warmed = self._loader(following, 0)
       self._stack.callback(self._warmed.close)
 
@@ -251,14 +239,26 @@ class Trainer:
       return warmed
     return self._loader(plan, first)
 
-  def _run_phase(
-    self, plan: phases.Plan, first: int, state: step_lib.TrainState
-  ) -> step_lib.TrainState:
+  def _enter(self, plan: phases.Plan) -> step_lib.TrainState:
+    """Takes parameters and moments over the boundary into a phase."""
+    start = self._take_start()
+    cross = self._programs.crossing(self._crossings[plan.index])
+    key = jax.random.key(self._config.seed)
+    # New adapters are others than those of the phase before.
+    key = jax.random.fold_in(key, plan.index + 1)
+    return phases.enter(plan.phase, cross(start.params, key), start.moments)
+
+  def _run_phase(self, plan: phases.Plan, first: int) -> None:
     """Runs the updates of a phase from number `first` on."""
     self._guard.new_phase()
     if first == 0:
-      state = phases.enter(plan.phase, state)
-    program = self._programs.get(self._key(plan))
+      state = self._enter(plan)
+    else:
+      params, moments = self._take_start()
+      assert moments is not None
+      state = step_lib.TrainState(params, moments)
+      del params, moments
+    program = self._programs.step(self._key(plan))
     pending: _Pending | None = None
     self._last_finished = time.monotonic()
     with contextlib.closing(self._take_loader(plan, first)) as batches:
@@ -277,7 +277,10 @@ class Trainer:
           self._finish(pending)
           pending = None
           self._save(plan, step, state)
-    return state
+    carried = self._carries_moments(plan.index + 1)
+    self._start = starting.Start(
+      state.params, state.optimizer if carried else None
+    )
 
   def _must_save(self, plan: phases.Plan, step: int) -> bool:
     return (
@@ -303,6 +306,7 @@ class Trainer:
         fingerprints=self._identity.fingerprints,
         environment=environment.describe(),
         metrics=self._last_metrics,
+        base=phases.base_phase(self._plans, plan.index),
       ),
     )
     if self._listener.requested:
@@ -334,7 +338,9 @@ class Trainer:
       'learning_rate': pending.learning_rate,
       'tokens': {name: t for name, (t, _) in counts.items()},
       'loss_tokens': {name: t for name, (_, t) in counts.items()},
-      'source_loss': _loss_by_source(mixture.source_of(update), metrics),
+      'source_loss': metrics_lib.loss_by_source(
+        mixture.source_of(update), metrics.row_loss, metrics.row_weight
+      ),
       'tokens_seen': self._tokens_seen,
       'tokens_per_second': plan.phase.tokens_per_update / max(seconds, 1e-9),
       'mfu': rate / (peak * self._mesh.size) if peak else None,
@@ -364,19 +370,6 @@ class Trainer:
     )
 
 
-def _loss_by_source(
-  sources: Sequence[str], metrics: step_lib.Metrics
-) -> dict[str, float]:
-  """Returns Σ loss / Σ weight over the rows of each source."""
-  loss, weight = np.asarray(metrics.row_loss), np.asarray(metrics.row_weight)
-  names = np.asarray(sources)
-  return {
-    str(name): float(loss[names == name].sum())
-    / max(float(weight[names == name].sum()), 1e-8)
-    for name in np.unique(names)
-  }
-
-
 def _check_vocabulary(
   tokenizer: tokenizers.Tokenizer, config: RunConfig
 ) -> None:
@@ -385,17 +378,6 @@ def _check_vocabulary(
       f'model.vocab_size: {config.model.vocab_size} is smaller than the '
       f'{tokenizer.vocab_size} ids of the tokenizer {config.tokenizer}'
     )
-
-
-def _open_parent(init: InitFrom) -> checkpoints_lib.Checkpoints:
-  return checkpoints_lib.Checkpoints(
-    pathlib.Path(init.workdir) / 'checkpoints', read_only=True
-  )
-
-
-def _parent_meta(init: InitFrom) -> checkpoints_lib.Meta:
-  with contextlib.closing(_open_parent(init)) as parent:
-    return parent.meta(parent.phase_end(init.phase))
 
 
 def train(config: RunConfig, workdir: pathlib.Path | str) -> Result:

@@ -4,11 +4,13 @@ One record per update. On a resume the log is cut back to the checkpoint's step
 first, so it has neither gaps nor duplicates however the run was interrupted.
 """
 
+from collections.abc import Sequence
 import json
 import os
 import pathlib
 from typing import Any
 
+import numpy as np
 import tensorboardX
 
 from msm_jax import storage
@@ -26,6 +28,19 @@ def flatten(record: dict[str, Any], prefix: str = '') -> dict[str, float]:
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
       flat[prefix + key] = float(value)
   return flat
+
+
+def loss_by_source(
+  sources: Sequence[str], row_loss: Any, row_weight: Any
+) -> dict[str, float]:
+  """Returns Σ loss / Σ weight over the rows of each source."""
+  loss, weight = np.asarray(row_loss), np.asarray(row_weight)
+  names = np.asarray(sources)
+  return {
+    str(name): float(loss[names == name].sum())
+    / max(float(weight[names == name].sum()), 1e-8)
+    for name in np.unique(names)
+  }
 
 
 def _cut_back(path: pathlib.Path, step: int) -> None:

@@ -19,7 +19,11 @@ OptimizerState = dict[str, Any]
 
 
 def init(params: models.Params) -> OptimizerState:
-  """Returns zero moments: `{'count': int32[], 'mu': …, 'nu': …}`."""
+  """Returns zero moments: `{'count': int32[], 'mu': …, 'nu': …}`.
+
+  Args:
+    params: Those that are trained, as everywhere in this file.
+  """
   return {
     'count': jnp.zeros((), jnp.int32),
     'mu': jax.tree.map(jnp.zeros_like, params),
@@ -28,8 +32,8 @@ def init(params: models.Params) -> OptimizerState:
 
 
 def _is_decayed(path: tuple[Any, ...]) -> bool:
-  """Everything but norm scales and biases decays."""
-  return path[-1].key not in ('scale', 'bias')
+  """Everything but norm scales, biases and DoRA's magnitudes decays."""
+  return path[-1].key not in ('scale', 'bias', 'magnitude')
 
 
 def update(

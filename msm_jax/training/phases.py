@@ -1,13 +1,17 @@
 """Where each phase begins and ends, and what crosses the boundary into it."""
 
+from collections.abc import Sequence
 import dataclasses
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from msm_jax import models
+from msm_jax import schema
+from msm_jax.models import crossing
+from msm_jax.models import lora
 from msm_jax.training import optimizer
 from msm_jax.training import step as step_lib
+from msm_jax.training.config import check_boundary
 from msm_jax.training.config import PhaseConfig
 from msm_jax.training.config import RunConfig
 
@@ -74,30 +78,80 @@ def plan(config: RunConfig, inherited_position: int = 0) -> tuple[Plan, ...]:
   return tuple(plans)
 
 
-def enter(
-  phase: PhaseConfig, state: step_lib.TrainState
-) -> step_lib.TrainState:
-  """Returns the state with which a phase begins, given that of its end before.
+def crossings(
+  config: RunConfig, before: lora.LoRAConfig | None
+) -> list[crossing.Crossing]:
+  """Returns, for each phase, how parameters get into it, and its model.
 
-  Parameters cross as they are; moments and their count as the phase says.
+  Args:
+    config: The run.
+    before: Adapters of the checkpoint it starts from, if it has any.
+
+  Raises:
+    ConfigError: If adapters cannot cross so, or would be on nothing.
+  """
+  check_boundary(config, 0, before)
+  made: list[crossing.Crossing] = []
+  model = models.Model(config.model, before)
+  for i, phase in enumerate(config.phases):
+    try:
+      after = models.Model(config.model, phase.lora)
+    except schema.ConfigError as e:
+      raise schema.ConfigError(f'phases[{i}].{e}') from e
+    made.append(crossing.Crossing(model, after, phase.adapters))
+    model = after
+  return made
+
+
+def base_phase(plans: Sequence[Plan], index: int) -> str | None:
+  """Returns the phase at whose beginning a phase's frozen base was made.
+
+  None if the phase trains all parameters. Carried adapters keep their base.
+  """
+  if plans[index].phase.lora is None:
+    return None
+  while index > 0 and plans[index].phase.adapters == 'carry':
+    index -= 1
+  return plans[index].phase.name
+
+
+def enter(
+  phase: PhaseConfig,
+  params: models.Params,
+  moments: optimizer.OptimizerState | None,
+) -> step_lib.TrainState:
+  """Returns the state with which a phase begins.
+
+  Args:
+    phase: The phase.
+    params: Its parameters, over the boundary already.
+    moments: Of the phase before; read only if they are carried.
   """
   if phase.optimizer_state == 'carry':
-    return state
-  zeros = jax.tree.map(jnp.zeros_like, state.optimizer)
-  return step_lib.TrainState(state.params, zeros)
+    assert moments is not None
+    return step_lib.TrainState(params, moments)
+  trained, _ = lora.split(params)
+  return step_lib.TrainState(params, optimizer.init(trained))
 
 
 def table(plans: tuple[Plan, ...]) -> str:
   """Returns the phases with their budgets in updates *and* tokens."""
   lines = [
     f'{"phase":<12} {"updates":>8} {"tokens":>12} {"seq_len":>8} {"batch":>6} '
-    f'{"peak lr":>9} {"decay":>9} {"moments":>8}'
+    f'{"peak lr":>9} {"decay":>9} {"moments":>8} {"trains":>20}'
   ]
   for p in plans:
     c = p.phase
     lines.append(
       f'{c.name:<12} {c.n_updates:>8,} {c.n_tokens:>12,} {c.seq_len:>8} '
       f'{c.batch_size:>6} {c.schedule.peak:>9.2e} {c.schedule.decay:>9} '
-      f'{c.optimizer_state:>8}'
+      f'{c.optimizer_state:>8} {_trains(c):>20}'
     )
   return '\n'.join(lines)
+
+
+def _trains(phase: PhaseConfig) -> str:
+  if phase.lora is None:
+    return 'all, merged' if phase.adapters == 'merge' else 'all'
+  kind = 'DoRA' if phase.lora.dora else 'LoRA'
+  return f'{kind} r {phase.lora.rank}, {phase.adapters or "fresh"}'

@@ -1,31 +1,47 @@
-"""Compiled steps, made in the background before they are needed."""
+"""Compiled programs, made in the background before they are needed."""
 
+from collections.abc import Callable
 from concurrent import futures
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
 from msm_jax import models
+from msm_jax.models import crossing
 from msm_jax.training import step as step_lib
+
+Key = step_lib.StepKey | crossing.Crossing
 
 
 class Programs:
-  """Compiles each step once; the next phase's while this one runs."""
+  """Compiles each program once; the next phase's while this one runs."""
 
-  def __init__(self, model: models.Model, mesh: Mesh):
-    self._model, self._mesh = model, mesh
+  def __init__(self, config: models.DecoderConfig, mesh: Mesh):
+    self._config, self._mesh = config, mesh
     self._pool = futures.ThreadPoolExecutor(1, thread_name_prefix='compile')
-    self._made: dict[step_lib.StepKey, futures.Future[jax.stages.Compiled]] = {}
+    self._made: dict[Key, futures.Future[Any]] = {}
 
-  def request(self, key: step_lib.StepKey) -> None:
-    """Begins to compile a step, unless that was done or begun before."""
+  def request(self, key: Key) -> None:
+    """Begins to compile a program, unless that was done or begun before."""
     if key not in self._made:
-      self._made[key] = self._pool.submit(
-        step_lib.compile_step, self._model, key, self._mesh
-      )
+      self._made[key] = self._pool.submit(self._compile, key)
 
-  def get(self, key: step_lib.StepKey) -> jax.stages.Compiled:
-    """Returns the compiled step, waiting for it if need be."""
+  def _compile(self, key: Key) -> Any:
+    if isinstance(key, crossing.Crossing):
+      return key.compile(step_lib.state_sharding(self._mesh))
+    model = models.Model(self._config, key.lora)
+    return step_lib.compile_step(model, key, self._mesh)
+
+  def step(self, key: step_lib.StepKey) -> jax.stages.Compiled:
+    """Returns the compiled update, waiting for it if need be."""
+    self.request(key)
+    return self._made[key].result()
+
+  def crossing(
+    self, key: crossing.Crossing
+  ) -> Callable[[models.Params, jax.Array], models.Params]:
+    """Returns what takes parameters into a phase, compiled."""
     self.request(key)
     return self._made[key].result()
 

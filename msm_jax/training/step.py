@@ -19,6 +19,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from msm_jax import models
+from msm_jax.models import lora as lora_lib
 from msm_jax.training import loss as loss_lib
 from msm_jax.training import optimizer
 from msm_jax.training.config import OptimizerConfig
@@ -35,7 +36,12 @@ BATCH_DTYPES = {
 
 
 class TrainState(NamedTuple):
-  """What an update changes: parameters, and the moments of `optimizer`."""
+  """What an update takes and returns.
+
+  Attributes:
+    params: All parameters, trained and frozen; see `lora.split`.
+    optimizer: Moments of those that are trained.
+  """
 
   params: models.Params
   optimizer: optimizer.OptimizerState
@@ -69,6 +75,7 @@ class StepKey:
   loss_chunk: int
   z_loss: float
   optimizer: OptimizerConfig
+  lora: lora_lib.LoRAConfig | None = None
 
   @classmethod
   def of(cls, phase: PhaseConfig, loss_chunk: int) -> 'StepKey':
@@ -79,6 +86,7 @@ class StepKey:
       loss_chunk=min(loss_chunk, phase.seq_len),
       z_loss=phase.z_loss,
       optimizer=phase.optimizer,
+      lora=phase.lora,
     )
 
 
@@ -122,12 +130,17 @@ def summed_gradients(
 ) -> tuple[models.Params, loss_lib.RowSums]:
   """Gradient of the *summed* loss of a batch, and its sums per row.
 
-  Micro-batches are added up, not averaged: the caller divides once by the
-  total weight, so the result does not depend on how rows were grouped.
+  The gradient is that of the parameters that are trained. Micro-batches are
+  added up, not averaged: the caller divides once by the total weight, so the
+  result does not depend on how rows were grouped.
   """
-  grad = jax.grad(lambda p, b: _summed_loss(model, key, p, b), has_aux=True)
+  trained, frozen = lora_lib.split(params)
+  grad = jax.grad(
+    lambda t, b: _summed_loss(model, key, lora_lib.join(t, frozen), b),
+    has_aux=True,
+  )
   if key.accumulation == 1:
-    return grad(params, batch)
+    return grad(trained, batch)
   A = key.accumulation
   # Row r belongs to micro-batch r % A, so each micro-batch keeps the rows of
   # every device and none has to move.
@@ -137,10 +150,10 @@ def summed_gradients(
   )
 
   def add(total, microbatch):
-    grads, sums = grad(params, microbatch)
+    grads, sums = grad(trained, microbatch)
     return jax.tree.map(jnp.add, total, grads), sums
 
-  zeros = jax.tree.map(jnp.zeros_like, params)
+  zeros = jax.tree.map(jnp.zeros_like, trained)
   grads, sums = jax.lax.scan(add, zeros, micro)
   sums = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(-1), sums)
   return grads, sums
@@ -157,8 +170,9 @@ def make_step(
     grads, sums = summed_gradients(model, key, state.params, batch)
     weight = jnp.maximum(jnp.sum(sums.weight), 1e-8)
     grads = jax.tree.map(lambda g: g / weight.astype(g.dtype), grads)
-    params, moments, norm = optimizer.update(
-      key.optimizer, grads, state.optimizer, state.params, learning_rate
+    trained, frozen = lora_lib.split(state.params)
+    trained, moments, norm = optimizer.update(
+      key.optimizer, grads, state.optimizer, trained, learning_rate
     )
     metrics = Metrics(
       loss=jnp.sum(sums.loss) / weight,
@@ -167,7 +181,7 @@ def make_step(
       row_loss=sums.loss,
       row_weight=sums.weight,
     )
-    return TrainState(params, moments), metrics
+    return TrainState(lora_lib.join(trained, frozen), moments), metrics
 
   return step
 
@@ -175,7 +189,8 @@ def make_step(
 def abstract_state(model: models.Model) -> TrainState:
   """Returns shapes and dtypes of the state, without building it."""
   params = model.abstract_params()
-  return TrainState(params, jax.eval_shape(optimizer.init, params))
+  trained, _ = lora_lib.split(params)
+  return TrainState(params, jax.eval_shape(optimizer.init, trained))
 
 
 def compile_step(
