@@ -10,6 +10,7 @@ Shapes: `B` batch, `T` sequence, `D` model width, `V` vocabulary, `N` layers,
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from flax import nnx
@@ -39,15 +40,22 @@ def scores_of(c: DecoderConfig, kind: LayerConfig) -> attention.Scores:
   return attention.Scores(scale, kind.window, c.attention_softcap)
 
 
-def _stack(c: DecoderConfig, n_layers: int, rngs: nnx.Rngs) -> layers.Block:
-  """Returns a block whose parameters have a leading axis of `n_layers`."""
+@functools.cache
+def _stack(
+  c: DecoderConfig, n_layers: int
+) -> Callable[[nnx.Rngs], layers.Block]:
+  """Returns what makes a block whose parameters have an axis of `n_layers`.
+
+  One layer is drawn at a time: drawing takes several times the memory of what
+  is drawn. Kept, so that it is compiled once.
+  """
 
   @nnx.split_rngs(splits=n_layers)
-  @nnx.vmap(in_axes=0, out_axes=0)
+  @nnx.scan(in_axes=0, out_axes=0)
   def make(rngs: nnx.Rngs) -> layers.Block:
     return layers.Block(c, rngs=rngs)
 
-  return make(rngs)
+  return make
 
 
 class Decoder(nnx.Module):
@@ -70,9 +78,9 @@ class Decoder(nnx.Module):
     # A depth that is no multiple of the pattern has a stack of its own for the
     # rest: cutting one stack in two would copy all of it in every step.
     n_first = c.n_grouped_layers
-    self.layers = _stack(c, n_first, rngs) if n_first else None
+    self.layers = _stack(c, n_first)(rngs) if n_first else None
     n_last = c.n_layers - n_first
-    self.last_layers = _stack(c, n_last, rngs) if n_last else None
+    self.last_layers = _stack(c, n_last)(rngs) if n_last else None
     self.final_norm = layers.RMSNorm((D,), c)
     if not c.tied_embeddings:
       self.untied_head_DV = nnx.Param(
