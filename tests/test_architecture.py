@@ -22,6 +22,7 @@ ROOMS = (
   'msm_jax.models',
   'msm_jax.data',
   'msm_jax.training',
+  'msm_jax.conversion',
   'msm_jax.evals',
   'msm_jax.report',
   'data_gen',
@@ -32,15 +33,31 @@ ROOMS = (
 STRANGERS = {
   'msm_jax.models': {'msm_jax.tokenizers'},
   'msm_jax.data': {'msm_jax.models'},
-  'msm_jax.evals': {'msm_jax.data', 'msm_jax.training'},
-  'msm_jax.report': {'msm_jax.models', 'msm_jax.data', 'msm_jax.training'},
+  'msm_jax.conversion': {'msm_jax.data'},
+  'msm_jax.evals': {
+    'msm_jax.data',
+    'msm_jax.training',
+    'msm_jax.conversion',
+  },
+  'msm_jax.report': {
+    'msm_jax.models',
+    'msm_jax.data',
+    'msm_jax.training',
+    'msm_jax.conversion',
+  },
   'data_gen': {
     'msm_jax.models',
     'msm_jax.data',
     'msm_jax.training',
+    'msm_jax.conversion',
     'msm_jax.report',
   },
-  'launch': {'msm_jax.models', 'msm_jax.data', 'msm_jax.training'},
+  'launch': {
+    'msm_jax.models',
+    'msm_jax.data',
+    'msm_jax.training',
+    'msm_jax.conversion',
+  },
 }
 
 

@@ -17,7 +17,8 @@ def cast(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
   Raises:
     ConversionError: If finite values become infinite.
   """
-  out = np.array(array, dtype=dtype, order='C')
+  with np.errstate(over='ignore'):  # Looked for below.
+    out = np.array(array, dtype=dtype, order='C')
   before, after = (float(ml_dtypes.finfo(x.dtype).max) for x in (array, out))
   if after < before and np.isfinite(array).all() and not np.isfinite(out).all():
     raise errors.ConversionError(

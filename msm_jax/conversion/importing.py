@@ -69,7 +69,7 @@ def check_vocabulary(
 
 def publish_tokenizer(folder: str, out: str) -> None:
   """Copies a tokenizer, published or as it was downloaded, file by file."""
-  if not storage.exists(storage.join(folder, storage.MANIFEST_NAME)):
+  if not tokenizers.is_published(folder):
     tokenizers.import_tokenizer(folder, out)
     return
   manifest = storage.verify(folder, kind=_TOKENIZER_KIND)

@@ -1,0 +1,129 @@
+"""Folders as `transformers` saves them, small, for tests of conversions."""
+
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import hf_models
+import numpy as np
+import tokenizer_families
+
+from msm_jax.conversion import tensor_files
+from msm_jax.models import huggingface
+
+VOCAB_SIZE = 832
+# Of tokenizers and templates: `tokenizer_families`.
+TOKENIZERS = {
+  'llama': 'llama3',
+  'qwen3': 'qwen3',
+  'gemma3': 'gemma3',
+  'olmo2': 'olmo2',
+}
+# Keys of config.json: as the families have them, sizes small and all different.
+_SIZES = {
+  'vocab_size': VOCAB_SIZE,
+  'hidden_size': 32,
+  'intermediate_size': 40,
+  'num_hidden_layers': 3,
+  'num_attention_heads': 4,
+  'num_key_value_heads': 2,
+  'head_dim': 12,
+  'max_position_embeddings': 256,
+}
+_OTHERS: dict[str, dict[str, Any]] = {
+  'llama': {'rope_parameters': {'rope_type': 'default', 'rope_theta': 5e5}},
+  'qwen3': {'tie_word_embeddings': True},
+  'gemma3': {
+    'model_type': 'gemma3_text',
+    'sliding_window': 8,
+    'query_pre_attn_scalar': 20,
+    'layer_types': ['sliding_attention', 'full_attention', 'sliding_attention'],
+  },
+  'olmo2': {},
+}
+
+
+def save(
+  family: str,
+  folder: pathlib.Path,
+  *,
+  dtype: str = 'bfloat16',
+  max_shard_size: str = '40KB',
+  seed: int = 0,
+) -> pathlib.Path:
+  """Saves a model of `transformers` with its tokenizer, in several files."""
+  torch = hf_models.import_torch()
+  import transformers
+
+  torch.manual_seed(seed)
+  keys = {'model_type': family, **_SIZES, **_OTHERS[family]}
+  ids = {'bos_token_id': 0, 'eos_token_id': 1, 'pad_token_id': 1}
+  config = transformers.AutoConfig.for_model(**keys, **ids)
+  model = transformers.AutoModelForCausalLM.from_config(config)
+  with torch.no_grad():
+    for parameter in model.parameters():
+      parameter.copy_(torch.randn_like(parameter) * 0.3)
+  model.to(getattr(torch, dtype)).save_pretrained(
+    folder, max_shard_size=max_shard_size
+  )
+  add_tokenizer(folder, TOKENIZERS[family])
+  return folder
+
+
+def add_tokenizer(folder: pathlib.Path, name: str) -> None:
+  for file in tokenizer_families.folder(name).iterdir():
+    shutil.copy(file, folder)
+
+
+def write(
+  folder: pathlib.Path,
+  config,
+  *,
+  family: str = 'llama',
+  tokenizer: str = 'llama3',
+  max_file_bytes: int = 10**9,
+) -> pathlib.Path:
+  """Writes a random model in bfloat16, without torch; of any size."""
+  folder.mkdir(parents=True)
+  dtype = tensor_files.DTYPES['BF16']
+  rng = np.random.default_rng(0)
+
+  def value(entry):
+    noise = rng.standard_normal(entry.shape, np.float32)
+    return (0.02 * noise).astype(dtype)
+
+  files = tensor_files.plan_files(
+    [
+      tensor_files.Entry(s.name, dtype, s.shape)
+      for s in huggingface.tensors(family, config)
+    ],
+    max_file_bytes,
+  )
+  for name, entries in files.items():
+    tensor_files.write_file(str(folder / name), entries, value)
+  if len(files) > 1:
+    tensor_files.write_index(str(folder), files)
+  raw = huggingface.write_config(
+    family,
+    config,
+    bos_token_id=0,
+    eos_token_id=1,
+    pad_token_id=1,
+    dtype='bfloat16',
+  )
+  (folder / 'config.json').write_text(json.dumps(raw))
+  add_tokenizer(folder, tokenizer)
+  return folder
+
+
+def tensors(folder: pathlib.Path) -> dict[str, Any]:
+  """Every tensor as the `safetensors` library reads it."""
+  import safetensors
+
+  found = {}
+  for file in sorted(folder.glob('*.safetensors')):
+    with safetensors.safe_open(file, 'np') as f:
+      # NumPy has no bfloat16 of its own; with ml_dtypes imported it has.
+      found |= {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+  return found
