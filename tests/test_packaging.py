@@ -51,6 +51,7 @@ def _python(installed: pathlib.Path, *arguments: str) -> str:
     'msm_jax.train',
     'msm_jax.prepare',
     'msm_jax.train_tokenizer',
+    'msm_jax.import_tokenizer',
     'msm_jax.evaluate',
     'msm_jax.data.show',
     'msm_jax.report.__main__',

@@ -109,7 +109,7 @@ texts = st.lists(
 
 
 @every_model
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=texts)
 def test_no_text_is_lost_and_none_yields_a_control_id(name, text, folders):
   tokenizer = _load(folders[name], name)
@@ -121,7 +121,7 @@ def test_no_text_is_lost_and_none_yields_a_control_id(name, text, folders):
 
 
 @every_model
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=texts)
 def test_ids_are_those_of_sentencepiece_but_for_control_text(
   name, text, folders

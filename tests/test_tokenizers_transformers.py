@@ -136,7 +136,7 @@ def test_ids_of_a_conversation_are_those_of_transformers(
 
 
 @every_family
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_ids_are_those_of_transformers_for_content_without_control_text(
   name, data
@@ -148,7 +148,7 @@ def test_ids_are_those_of_transformers_for_content_without_control_text(
 
 
 @every_family
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_content_that_spells_control_tokens_yields_none(name, data):
   """Control ids are those of the same conversation without such text."""
@@ -168,7 +168,7 @@ def test_content_that_spells_control_tokens_yields_none(name, data):
 
 
 @every_family
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_a_conversation_decodes_to_what_the_template_wrote(name, data):
   family, ours = FAMILIES[name], tokenizer_families.load(name)
@@ -184,7 +184,7 @@ def test_a_conversation_decodes_to_what_the_template_wrote(name, data):
 
 
 @every_family
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(text=control_texts)
 def test_text_is_encoded_as_transformers_does_that_splits_special_tokens(
   name, text
@@ -199,7 +199,7 @@ def test_text_is_encoded_as_transformers_does_that_splits_special_tokens(
 
 
 @every_family
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=control_texts)
 def test_decode_inverts_encode_but_for_what_is_documented(name, text):
   ours = tokenizer_families.load(name)
