@@ -9,10 +9,23 @@ import hf_models
 import numpy as np
 import tokenizer_families
 
+from msm_jax import convert
+from msm_jax import models
 from msm_jax.conversion import tensor_files
 from msm_jax.models import huggingface
 
 VOCAB_SIZE = 832
+CONFIG = models.DecoderConfig(
+  vocab_size=VOCAB_SIZE,
+  d_model=16,
+  n_layers=2,
+  n_heads=2,
+  n_kv_heads=1,
+  head_dim=8,
+  d_ff=24,
+  scale_embeddings=False,
+  tied_embeddings=False,
+)
 # Of tokenizers and templates: `tokenizer_families`.
 TOKENIZERS = {
   'llama': 'llama3',
@@ -42,6 +55,18 @@ _OTHERS: dict[str, dict[str, Any]] = {
   },
   'olmo2': {},
 }
+
+
+def run(source: Any, target: Any, **flags: Any) -> str:
+  """Converts as the command does, with the defaults of its flags."""
+  defaults: dict[str, Any] = {
+    'param_dtype': None,
+    'tokenizer': None,
+    'family': None,
+    'max_shard_size': '5GB',
+    'verify': False,
+  }
+  return convert.convert(str(source), str(target), **defaults | flags)
 
 
 def save(

@@ -8,9 +8,9 @@ import hf_models
 import jax
 import numpy as np
 import published_models
+from published_models import run
 import pytest
 
-from msm_jax import convert
 from msm_jax import models
 from msm_jax import storage
 from msm_jax import tokenizers
@@ -28,24 +28,13 @@ _CHAT = [
 ]
 
 
-def run(source, target, **flags):
-  defaults = {
-    'param_dtype': None,
-    'tokenizer': None,
-    'family': None,
-    'max_shard_size': '40KB',
-    'verify': False,
-  }
-  return convert.convert(str(source), str(target), **defaults | flags)
-
-
 @pytest.fixture(scope='module', params=['llama', 'qwen3', 'gemma3', 'olmo2'])
 def trip(request, tmp_path_factory):
   """A published model, the checkpoint made of it, and that exported again."""
   root = tmp_path_factory.mktemp(request.param)
   published_models.save(request.param, root / 'theirs')
   run(f'hf:{root / "theirs"}', root / 'ours')
-  run(root / 'ours', f'hf:{root / "back"}')
+  run(root / 'ours', f'hf:{root / "back"}', max_shard_size='40KB')
   return root
 
 

@@ -6,39 +6,17 @@ import struct
 import ml_dtypes
 import numpy as np
 import published_models
+from published_models import CONFIG
+from published_models import run
 import pytest
 from safetensors import numpy as files
 
-from msm_jax import convert
 from msm_jax import models
 from msm_jax import schema
 from msm_jax import storage
 from msm_jax import tokenizers
 from msm_jax import training
 from msm_jax.conversion import errors
-
-CONFIG = models.DecoderConfig(
-  vocab_size=832,
-  d_model=16,
-  n_layers=2,
-  n_heads=2,
-  n_kv_heads=1,
-  head_dim=8,
-  d_ff=24,
-  scale_embeddings=False,
-  tied_embeddings=False,
-)
-
-
-def run(source, target, **flags):
-  defaults = {
-    'param_dtype': None,
-    'tokenizer': None,
-    'family': None,
-    'max_shard_size': '5GB',
-    'verify': False,
-  }
-  return convert.convert(str(source), str(target), **defaults | flags)
 
 
 @pytest.fixture

@@ -270,6 +270,10 @@ class Checkpoints:
       f'phases that have ended: {ended or "none"}'
     )
 
+  def has_moments(self, step: int) -> bool:
+    """Whether there are optimizer moments; a conversion writes none."""
+    return self._item(step, 'optimizer').exists()
+
   def params(self, step: int, model: models.Model, sharding: Any) -> Any:
     """Restores the parameters only.
 
@@ -306,7 +310,7 @@ class Checkpoints:
         was converted from a published model.
     """
     abstract = step_lib.abstract_state(model)
-    if not (self._item(step, 'optimizer')).exists():
+    if not self.has_moments(step):
       raise CheckpointError(
         f'{self._directory}/{step}: has no optimizer moments, so none can be '
         "carried over: begin with optimizer_state='fresh'"

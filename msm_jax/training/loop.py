@@ -61,9 +61,7 @@ class Trainer:
     self._mixtures = [
       data.mixture_for_phase(config, i) for i in range(len(config.phases))
     ]
-    parent = None
-    if config.init_from is not None:
-      parent = starting.parent_meta(config.init_from)
+    parent = starting.parent_meta(config)
     self._crossings = phases.crossings(
       config, parent.lora() if parent else None
     )

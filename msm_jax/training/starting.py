@@ -1,17 +1,30 @@
 """Where parameters and moments come from when a run begins or goes on."""
 
 import contextlib
-import pathlib
+import dataclasses
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from msm_jax import models
+from msm_jax import schema
+from msm_jax import storage
 from msm_jax.log import logger
 from msm_jax.training import checkpoints as checkpoints_lib
 from msm_jax.training import optimizer
 from msm_jax.training.config import InitFrom
 from msm_jax.training.config import RunConfig
+
+# How a model is computed, and for how long a text it was made, may change
+# between runs; what its parameters mean may not.
+_NOT_ARCHITECTURE = (
+  'dtype',
+  'param_dtype',
+  'remat',
+  'attention',
+  'context_length',
+)
 
 
 class Start(NamedTuple):
@@ -68,17 +81,55 @@ def begin(
     )
 
 
-def parent_meta(init: InitFrom) -> checkpoints_lib.Meta:
-  """Returns what is known of the checkpoint that a run starts from.
+def parent_meta(config: RunConfig) -> checkpoints_lib.Meta | None:
+  """Returns what is known of the checkpoint that a run starts from, if any.
 
   Raises:
-    CheckpointError: If there is none.
+    CheckpointError: If there is no such checkpoint.
+    ConfigError: If it is another model's, would have to be rounded, or has no
+      moments to carry over.
   """
+  if (init := config.init_from) is None:
+    return None
   with contextlib.closing(_open_parent(init)) as parent:
-    return parent.meta(parent.phase_end(init.phase))
+    step = parent.phase_end(init.phase)
+    meta, has_moments = parent.meta(step), parent.has_moments(step)
+  _check_architecture(config, meta)
+  if config.phases[0].optimizer_state == 'carry' and not has_moments:
+    raise schema.ConfigError(
+      f"phases[0].optimizer_state: 'carry', but {init.workdir} has no moments "
+      f"at the end of phase {init.phase!r}: use 'fresh'"
+    )
+  return meta
+
+
+def _check_architecture(
+  config: RunConfig, parent: checkpoints_lib.Meta
+) -> None:
+  """Refuses parameters that this model would not read as they were meant."""
+  assert config.init_from is not None
+  where = config.init_from.workdir
+  theirs = parent.config['model']
+  found = [
+    f'  {key}: there {there!r}, here {here!r}'
+    for key, here, there in schema.differences(
+      dataclasses.asdict(config.model), theirs, 'model'
+    )
+    if key.removeprefix('model.') not in _NOT_ARCHITECTURE
+  ]
+  if found:
+    raise schema.ConfigError(
+      f'init_from: {where} holds another model:\n' + '\n'.join(found)
+    )
+  here, there = config.model.param_dtype, theirs['param_dtype']
+  if jnp.promote_types(here, there) != jnp.dtype(here):
+    raise schema.ConfigError(
+      f'model.param_dtype: {here!r}, but {where} holds {there}, which would be '
+      f'rounded; use {there!r}'
+    )
 
 
 def _open_parent(init: InitFrom) -> checkpoints_lib.Checkpoints:
   return checkpoints_lib.Checkpoints(
-    pathlib.Path(init.workdir) / 'checkpoints', read_only=True
+    storage.join(init.workdir, 'checkpoints'), read_only=True
   )
