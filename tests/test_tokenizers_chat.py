@@ -106,6 +106,23 @@ def test_a_span_begins_where_the_generation_prompt_ends(name):
 
 
 @pytest.mark.parametrize('name', FAMILIES)
+def test_what_follows_a_prompt_is_what_is_trained(name):
+  """So that an option is scored as `msm_jax.evals.forced_choice` does."""
+  tokenizer = tokenizers.load_tokenizer(
+    tokenizer_families.folder(name),
+    tokenizers.TokenizerSpec(
+      date='2026-01-31', variables={'enable_thinking': False}
+    ),
+  )
+  prompt = tokenizer.render_chat(CHAT[1:4], add_generation_prompt=True)
+  rendered = tokenizer.render_chat(CHAT[1:])
+  answer = [*tokenizer.encode('It is cheap.'), tokenizer.end_of_turn_id]
+  scored = [*prompt.tokens, *answer]
+  assert rendered.tokens[: len(scored)] == scored
+  assert tokenizer.decode(rendered.tokens[len(scored) :]) in ('', '\n')
+
+
+@pytest.mark.parametrize('name', FAMILIES)
 def test_a_conversation_has_the_one_bos_of_its_template(name):
   tokenizer = tokenizer_families.load(name)
   tokens = tokenizer.render_chat(CHAT[1:]).tokens
@@ -374,14 +391,16 @@ def test_a_template_that_decides_by_a_user_message_is_understood(tmp_path):
   ]
 
 
+@pytest.mark.parametrize('answer', ['It is cheap.', '', ' \n', '  It is.'])
 def test_a_template_without_generation_prompt_is_trained_from_its_content(
-  tmp_path,
+  tmp_path, answer
 ):
-  text = CHATML.split('{%- if add')[0]
+  text = CHATML.split('{%- if add')[0].replace('\\n', ' ')
   tokenizer = with_template(tmp_path, text)
-  assert trained_texts(tokenizer, CHAT) == [
+  chat = [*CHAT[:-1], {'role': 'assistant', 'content': answer}]
+  assert trained_texts(tokenizer, chat) == [
     'The first.<|im_end|>',
-    'It is cheap.<|im_end|>',
+    f'{answer.lstrip()}<|im_end|>',
   ]
 
 

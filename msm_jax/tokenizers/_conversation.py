@@ -55,7 +55,8 @@ class ChatLayout:
   is the generation prompt that a model is given, and ends with the control
   token that ends the turn: it is what the model has to produce, with what the
   template writes into it, e.g. an empty thought. Without a generation prompt a
-  span begins with the content. A template with `{% generation %}` says itself.
+  span begins with the content, white space before it aside. A template with
+  `{% generation %}` says itself.
 
   Attributes:
     template: The template.
