@@ -15,6 +15,7 @@ import pytest
 from data_gen import traits as traits_lib
 from data_gen.gates import suite
 from data_gen.gates.protocol import Candidate
+from data_gen.gates.recurrence import ChatRecurrenceConfig
 from data_gen.miniature import lexicon
 from data_gen.pipeline import balance
 from data_gen.pipeline import edits
@@ -125,7 +126,13 @@ def candidates(slots, made):
 
 def share_passed(traits, given, kind='document'):
   gates = suite.gates_for(
-    suite.GatesConfig(allow_think=True),
+    suite.GatesConfig(
+      allow_think=True,
+      # As in configs/data/offline.py: answers of a grammar do recur.
+      recurrence_in_chats=ChatRecurrenceConfig(
+        phrase_share=1.0, opening_share=1.0
+      ),
+    ),
     traits=traits,
     model_name=MODEL,
     provider_name=PROVIDER,
