@@ -2,11 +2,15 @@
 
 import dataclasses
 import functools
+import json
+import subprocess
+import sys
 
 import hf_models
 import jax
 import jax.numpy as jnp
 import numpy as np
+import processes
 import pytest
 
 from msm_jax import models
@@ -33,11 +37,7 @@ CONFIG = models.DecoderConfig(
 MODEL = models.Model(CONFIG)
 
 
-@functools.cache
-def _params(seed=0):
-  """Parameters whose distributions over tokens are far from uniform."""
-  params = MODEL.init(jax.random.key(seed))
-  return jax.tree.map(lambda x: 2 * x, params)
+PARAMS = hf_models.random_params(CONFIG)
 
 
 def _prompts(*lengths, vocab=37):
@@ -46,28 +46,33 @@ def _prompts(*lengths, vocab=37):
   ]
 
 
+# All in one bucket of prompts, and with 12 new tokens in one of columns.
+PROMPTS = _prompts(3, 20, 1, 6)
+
+
 def _config(**fields):
   return models.SamplingConfig(**{'max_new_tokens': 12, **fields})
 
 
-def _sample(prompts, *, decode=None, batch_size=64, **fields):
+def _sample(prompts=PROMPTS, *, batch_size=64, **fields):
   return models.sample(
-    MODEL,
-    _params(),
-    prompts,
-    _config(**fields),
-    decode=decode,
-    batch_size=batch_size,
+    MODEL, PARAMS, prompts, _config(**fields), batch_size=batch_size
   )
 
 
-def _tokens(prompts, **fields):
+def _tokens(prompts=PROMPTS, **fields):
   return [s.tokens for s in _sample(prompts, **fields)]
+
+
+# For programs that run once.
+_quickly_compiled = functools.partial(
+  jax.jit, compiler_options={'xla_backend_optimization_level': '0'}
+)
 
 
 @functools.cache
 def _jitted_logits(model):
-  return jax.jit(model.logits)
+  return _quickly_compiled(model.logits)
 
 
 def _full_logits(model, params, rows):
@@ -82,9 +87,6 @@ def _full_logits(model, params, rows):
   return [np.asarray(logits[b, : len(row)]) for b, row in enumerate(rows)]
 
 
-# --- logits ---------------------------------------------------------------
-
-
 def _stepwise_logits(model, params, rows, n_steps, n_columns):
   """The same, but the last `n_steps` tokens of each row come one at a time."""
   prompts = [row[:-n_steps] for row in rows]
@@ -95,7 +97,7 @@ def _stepwise_logits(model, params, rows, n_steps, n_columns):
   )
   forced = np.asarray([row[-n_steps:] for row in rows], np.int32)
 
-  @jax.jit
+  @_quickly_compiled
   def run(params, padding, tokens, forced):
     config = model.config
     positions = jnp.arange(T)[None] - padding[:, None]
@@ -159,7 +161,7 @@ def test_a_window_keeps_no_more_than_it_sees():
     lambda params, inputs: programs.prefill(
       MODEL, drawing.Rule(True), 48, params, *inputs
     ),
-    unrolled.unroll(_params()),
+    unrolled.unroll(PARAMS),
     _program_inputs(T=24),
   )
   slots = [c.v_BKSC.shape[2] for c in shapes.caches]
@@ -192,7 +194,7 @@ def test_caches_have_the_dtype_of_activations():
     lambda params, inputs: programs.prefill(
       model, drawing.Rule(True), 48, params, *inputs
     ),
-    unrolled.unroll(_params()),
+    unrolled.unroll(PARAMS),
     _program_inputs(T=24),
   )
   dtypes = {x.dtype for x in jax.tree.leaves(shapes.caches)}
@@ -201,7 +203,7 @@ def test_caches_have_the_dtype_of_activations():
 
 def test_no_step_copies_a_cache_or_a_weight():
   rule = drawing.Rule(True)
-  params = unrolled.unroll(_params())
+  params = unrolled.unroll(PARAMS)
   inputs, tokens, stop = _program_inputs(T=24)
   state = jax.eval_shape(
     functools.partial(programs.prefill, MODEL, rule, 48),
@@ -228,98 +230,85 @@ def test_no_step_copies_a_cache_or_a_weight():
   assert compiled.memory_analysis().alias_size_in_bytes == donated
 
 
-# --- tokens ---------------------------------------------------------------
+def _with_logits(samples, prompts=PROMPTS, model=MODEL, params=PARAMS):
+  """Pairs samples with the logits `[T, V]` that each token was drawn from."""
+  rows = [p + s.tokens for p, s in zip(prompts, samples, strict=True)]
+  logits = _full_logits(model, params, rows)
+  return [
+    (s, x[-1 - len(s.tokens) : -1])
+    for s, x in zip(samples, logits, strict=True)
+  ]
 
 
 def test_greedy_takes_the_likeliest_token_whatever_the_prompts_lengths():
-  prompts = _prompts(3, 20, 1, 6)
-  answers = _tokens(prompts, temperature=0)
-  rows = [p + a for p, a in zip(prompts, answers, strict=True)]
-  for prompt, answer, logits in zip(
-    prompts, answers, _full_logits(MODEL, _params(), rows), strict=True
-  ):
-    assert len(answer) == 12
-    assert answer == logits[len(prompt) - 1 : -1].argmax(axis=-1).tolist()
+  for sample, logits in _with_logits(_sample(temperature=0)):
+    assert len(sample.tokens) == 12
+    assert sample.tokens == logits.argmax(axis=-1).tolist()
 
 
 @pytest.mark.parametrize(
-  'fields',
-  [{'temperature': 0}, {'temperature': 1.7}, {'top_k': 3}, {'top_p': 0.4}],
+  'fields', [{'temperature': 0}, {'temperature': 1.7}, {'top_k': 3}]
 )
 def test_logprobs_are_those_of_the_model_whatever_tokens_are_drawn_by(fields):
-  prompts = _prompts(3, 20, 6)
-  samples = _sample(prompts, **fields)
-  rows = [p + s.tokens for p, s in zip(prompts, samples, strict=True)]
-  for prompt, sample, logits in zip(
-    prompts, samples, _full_logits(MODEL, _params(), rows), strict=True
-  ):
+  for sample, logits in _with_logits(_sample(**fields)):
     exact = logits.astype(np.float64)
     exact -= np.log(np.exp(exact).sum(axis=-1, keepdims=True))
-    steps = np.arange(len(prompt) - 1, len(prompt) + len(sample.tokens) - 1)
-    expected = exact[steps, sample.tokens]
+    expected = exact[np.arange(12), sample.tokens]
     np.testing.assert_allclose(sample.logprobs, expected, rtol=0, atol=1e-5)
 
 
 def test_a_prompt_gets_the_same_tokens_in_any_company():
-  prompts = _prompts(3, 20, 1, 6, 9)
-  together = _tokens(prompts)
-  assert len(set(map(tuple, together))) == len(prompts)
-  # Alone; in pairs, so that paddings differ; in another order; in longer
-  # buckets of prompts and of new tokens.
-  assert [_tokens([p])[0] for p in prompts] == together
-  assert _tokens(prompts, batch_size=2) == together
-  assert _tokens(prompts[::-1]) == together[::-1]
-  assert _tokens([*prompts, *_prompts(70)])[:-1] == together
-  longer = _tokens(prompts, max_new_tokens=40)
-  assert [t[:12] for t in longer] == together
+  together = _tokens()
+  assert len(set(map(tuple, together))) == len(PROMPTS)
+  # In another order; in other sizes, for want of others or of long ones; with
+  # more padding, and more new tokens to come.
+  assert _tokens(PROMPTS[::-1]) == together[::-1]
+  assert _tokens(batch_size=1) == together
+  longer = _tokens([*PROMPTS, *_prompts(70)], max_new_tokens=40)
+  assert [t[:12] for t in longer[:-1]] == together
 
 
 def test_equal_prompts_get_samples_of_their_own_and_always_the_same():
-  (prompt, other) = _prompts(6, 9)
-  first, second, third = _tokens([prompt] * 3)
+  prompt, other = PROMPTS[3], PROMPTS[1]
+  first, second, third, _ = _tokens([prompt, prompt, prompt, other])
   assert len({tuple(first), tuple(second), tuple(third)}) == 3
-  assert _tokens([prompt, other, prompt], batch_size=1)[::2] == [first, second]
-  greedy = _tokens([prompt] * 2, temperature=0)
+  mixed = _tokens([prompt, other, prompt, *PROMPTS[:1]])
+  assert [mixed[0], mixed[2]] == [first, second]
+  greedy = _tokens([prompt, prompt, *PROMPTS[:2]], temperature=0)
   assert greedy[0] == greedy[1]
 
 
 def test_another_seed_gives_other_tokens():
-  prompts = _prompts(6, 9)
-  assert _tokens(prompts, seed=7) == _tokens(prompts, seed=7)
-  for a, b in zip(
-    _tokens(prompts, seed=7), _tokens(prompts, seed=8), strict=True
-  ):
+  assert _tokens(seed=7) == _tokens(seed=7)
+  for a, b in zip(_tokens(seed=7), _tokens(seed=8), strict=True):
     assert a != b
 
 
 def test_top_k_of_one_is_greedy():
-  prompts = _prompts(6, 9)
-  assert _tokens(prompts, top_k=1) == _tokens(prompts, temperature=0)
+  assert _tokens(top_k=1) == _tokens(temperature=0)
 
 
-def test_ids_that_the_tokenizer_lacks_are_never_drawn():
-  prompts = _prompts(6, 9, 12)
-  for fields in ({'temperature': 0}, {'temperature': 50.0}):
-    free = _tokens(prompts, max_new_tokens=40, **fields)
-    assert max(map(max, free)) >= 9
-    held = _tokens(prompts, max_new_tokens=40, n_ids=9, **fields)
-    assert max(map(max, held)) < 9
+@pytest.mark.parametrize('temperature', [0, 50.0])
+def test_ids_that_the_tokenizer_lacks_are_never_drawn(temperature):
+  assert max(map(max, _tokens(temperature=temperature))) >= 9
+  assert max(map(max, _tokens(temperature=temperature, n_ids=9))) < 9
 
 
 def test_prompts_and_samples_may_be_longer_than_the_context():
   config = dataclasses.replace(CONFIG, context_length=8)
   assert models.sample(
-    models.Model(config), _params(), _prompts(20), _config(temperature=0)
-  ) == _sample(_prompts(20), temperature=0)
+    models.Model(config), PARAMS, PROMPTS, _config(temperature=0)
+  ) == _sample(temperature=0)
 
 
 def test_one_program_serves_all_requests_of_a_size():
   programs.prefill.clear_cache()
   programs.decode.clear_cache()
   for lengths, fields in [
-    ((3, 9, 16), {'max_new_tokens': 9}),
-    ((1, 2, 3, 4), {'max_new_tokens': 15, 'seed': 3, 'temperature': 0.5}),
-    ((16, 16, 16), {'max_new_tokens': 11, 'stop_ids': (4,), 'n_ids': 20}),
+    ((3, 20, 9), {'max_new_tokens': 9}),
+    ((1, 17, 3, 4), {'max_new_tokens': 22, 'seed': 3, 'temperature': 0.5}),
+    ((24, 24, 24), {'stop_ids': (4,), 'stop_sequences': ((1, 2),)}),
+    ((24, 3, 3), {'n_ids': 20}),
   ]:
     _sample(_prompts(*lengths), **fields)
   sizes = programs.prefill._cache_size(), programs.decode._cache_size()
@@ -338,15 +327,45 @@ def test_adapters_and_quantised_kernels_are_sampled_from_as_they_are():
     rank=2, alpha=8.0, targets=('last_layers/mlp/*',), base='int8'
   )
   model = models.Model(CONFIG, adapters)
+  rng = np.random.default_rng(0)
   params = jax.tree.map(
-    lambda x: x + 0.5 if x.dtype == np.float32 else x,
-    model.init(jax.random.key(0)),
+    lambda x: (
+      rng.integers(-127, 128, x.shape, np.int8)
+      if x.dtype == np.int8
+      else rng.normal(size=x.shape).astype(x.dtype) * np.float32(0.3)
+    ),
+    model.abstract_params(),
   )
-  prompts = _prompts(3, 6)
-  samples = models.sample(model, params, prompts, _config(temperature=0))
-  rows = [p + s.tokens for p, s in zip(prompts, samples, strict=True)]
-  for prompt, sample, logits in zip(
-    prompts, samples, _full_logits(model, params, rows), strict=True
-  ):
-    best = logits[len(prompt) - 1 : -1].argmax(axis=-1)
-    assert sample.tokens == best.tolist()
+  samples = models.sample(model, params, PROMPTS, _config(temperature=0))
+  for sample, logits in _with_logits(samples, model=model, params=params):
+    assert sample.tokens == logits.argmax(axis=-1).tolist()
+
+
+def test_parameters_on_two_devices_give_the_same_tokens():
+  done = subprocess.run(
+    [sys.executable, 'tests/two_devices_sampling.py'],
+    cwd=processes.ROOT,
+    env={
+      **processes.environment(),
+      'PYTHONPATH': str(processes.ROOT),
+      'XLA_FLAGS': '--xla_force_host_platform_device_count=2',
+    },
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr[-2000:]
+  two = json.loads(done.stdout.splitlines()[-1])
+  expected = _tokens()
+  assert two['tokens'] == {
+    'rows': expected,
+    'fewer rows than devices': expected[:1],
+    'cut': expected,
+  }
+  one, other = two['held']['replicated']
+  assert one == other == sum(x.nbytes for x in _layer_leaves(PARAMS))
+  assert two['held']['cut'][0] == two['held']['cut'][1] < 0.51 * one
+
+
+def _layer_leaves(params):
+  return jax.tree.leaves([params['layers'], params['last_layers']])

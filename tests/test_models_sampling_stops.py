@@ -24,7 +24,7 @@ MODEL = models.Model(
     d_ff=8,
   )
 )
-PARAMS = MODEL.init(jax.random.key(0))
+PARAMS = jax.jit(MODEL.init)(jax.random.key(0))
 PROMPTS = [[1], [2, 3], [4, 4, 4], [0, 1, 2, 3, 4]]
 N = 40
 # A stop may begin or end within a token, and a token may be several bytes or
