@@ -6,10 +6,12 @@ PY := $(VENV)/bin/python
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 LOCK := requirements/py$(VERSION).txt
 STAMP := $(VENV)/installed-$(VERSION)
+PARITY := requirements/parity.txt
+PARITY_STAMP := $(VENV)/parity-$(VERSION)
 
 .PHONY: setup quickstart test test-all lint types format lock clean
 
-setup: $(STAMP)
+setup: $(STAMP) $(PARITY_STAMP)
 
 $(STAMP): $(LOCK) setup.py
 	@echo "setting up $(VENV) with Python $(VERSION) from $(LOCK)"
@@ -18,11 +20,22 @@ $(STAMP): $(LOCK) setup.py
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# Tests that need torch skip, saying so, where it could not be installed.
+$(PARITY_STAMP): $(STAMP) $(PARITY)
+	@if [ $(VERSION) != 3.11 ]; then \
+	  echo 'no torch on Python $(VERSION): tests of parity will be skipped'; \
+	elif ! $(PY) -m pip install --quiet --disable-pip-version-check \
+	    -c $(LOCK) -r $(PARITY); then \
+	  echo 'WARNING: no torch for CPUs was found; tests of parity with'; \
+	  echo 'transformers will be SKIPPED. See $(PARITY)'; \
+	fi
+	@touch $@
+
 requirements/py%.txt:
 	@echo "no lock file for Python $*: use 3.11, 3.12 or 3.13 (PYTHON=python3.12)"
 	@exit 1
 
-quickstart: setup
+quickstart: $(STAMP)
 	@$(PY) -m launch.local --config=configs/quickstart.py --workdir=runs/quickstart
 
 test: setup
@@ -31,14 +44,14 @@ test: setup
 test-all: setup
 	$(PY) -m pytest -n 2
 
-lint: setup
+lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-types: setup
+types: $(STAMP)
 	$(PY) -m mypy
 
-format: setup
+format: $(STAMP)
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
