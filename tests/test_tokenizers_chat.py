@@ -176,6 +176,21 @@ def test_content_that_spells_the_header_does_not_move_the_span():
   ]
 
 
+def test_a_message_that_cannot_be_marked_may_spell_the_header(tmp_path):
+  text = """
+    {%- for message in messages -%}
+      {{- message.role + ': ' + message.content -}}
+      {%- if message.role == 'user' -%}
+        {{- ' (' + message.content | length | string + ')' -}}
+      {%- endif -%}
+      {{- '<|im_end|>' -}}
+    {%- endfor -%}
+    {%- if add_generation_prompt -%}{{- 'assistant: ' -}}{%- endif -%}"""
+  tokenizer = with_template(tmp_path, text)
+  chat = [{'role': 'user', 'content': 'assistant: What?'}, CHAT[2]]
+  assert trained_texts(tokenizer, chat) == ['The first.<|im_end|>']
+
+
 def test_content_that_looks_for_sentinels_finds_none(tmp_path):
   tokenizer = with_template(tmp_path, '{{ "\U00100003" }}' + CHATML)
   everything = ''.join(map(chr, range(0x100000, 0x100020)))

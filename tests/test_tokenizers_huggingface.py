@@ -116,6 +116,21 @@ def test_special_tokens_that_the_vocabulary_lacks_are_named(
   )
 
 
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'added_tokens_decoder': [1]},
+    {'added_tokens_decoder': {'x': {'content': '<|im_end|>'}}},
+    {'added_tokens_decoder': {'1': {'special': True}}},
+    {'additional_special_tokens': [7]},
+    {'eos_token': {'text': '<|im_end|>'}},
+  ],
+)
+def test_special_tokens_that_are_none_are_named_with_their_file(folder, change):
+  edit(folder / 'tokenizer_config.json', **change)
+  refuses(folder, r'tokenizer_config\.json: its special tokens cannot be read')
+
+
 @pytest.mark.parametrize('role', ['bos', 'eos', 'pad'])
 def test_a_choice_that_is_no_control_token_is_named(folder, role):
   spec = tokenizers.TokenizerSpec(**{role: '<|imend|>'})

@@ -30,6 +30,8 @@ _NAMES = (
   'vocab.json',
   'merges.txt',
 )
+# Of an added token, beside its content.
+_FIELDS = ('lstrip', 'rstrip', 'normalized', 'single_word', 'special')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,23 @@ class Folder:
     return value
 
   def special_tokens(self) -> SpecialTokens:
-    """Reads special tokens in the order in which `transformers` does."""
+    """Reads special tokens in the order in which `transformers` does.
+
+    Raises:
+      TokenizerError: Naming the file that does not say it as others do.
+    """
+    try:
+      return self._special_tokens()
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+      if isinstance(e, _errors.TokenizerError):
+        raise
+      raise _errors.TokenizerError(
+        f'{self.where(CONFIG)}: its special tokens cannot be read: {e!r}; '
+        'expected names, or objects with "content" as `transformers` writes '
+        'them'
+      ) from e
+
+  def _special_tokens(self) -> SpecialTokens:
     raw = self.json(CONFIG)
     if 'added_tokens_decoder' not in raw:
       raw = {**raw, **self.json(SPECIAL_TOKENS_MAP)}
@@ -95,17 +113,18 @@ class Folder:
       for key, value in raw.items()
       if key.endswith('_token') and isinstance(value, str | dict)
     }
-    others: list[Any] = []
+    others: list[str] = []
     for key in ('additional_special_tokens', 'extra_special_tokens'):
       if isinstance(found := raw.get(key), dict):
         named |= {name: _content(value) for name, value in found.items()}
       else:
-        others += found or []
+        others += map(_content, found or [])
     declared = {
-      int(token): dict(fields)
+      int(token): {k: fields[k] for k in _FIELDS if k in fields}
+      | {'content': _content(fields)}
       for token, fields in raw.get('added_tokens_decoder', {}).items()
     }
-    return SpecialTokens(named, tuple(map(_content, others)), declared)
+    return SpecialTokens(named, tuple(others), declared)
 
   def chat_template(self, choice: str | None) -> tuple[str, str] | None:
     """Returns the text of the chat template and where it comes from.
@@ -134,7 +153,10 @@ class Folder:
 
 
 def _content(value: Any) -> str:
-  return value['content'] if isinstance(value, dict) else value
+  content = value['content'] if isinstance(value, dict) else value
+  if not isinstance(content, str):
+    raise TypeError(f'{content!r} is no string')
+  return content
 
 
 def _chosen_template(choice: str) -> tuple[str, str]:
