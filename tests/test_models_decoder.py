@@ -7,6 +7,7 @@ import numpy_decoder
 import pytest
 
 from msm_jax import models
+from msm_jax.models import presets
 
 CONFIG = models.DecoderConfig(
   vocab_size=37,
@@ -158,6 +159,25 @@ def test_parameter_count_is_that_of_the_formula():
   assert models.Model(c).n_params() == tied
   untied = dataclasses.replace(c, tied_embeddings=False)
   assert models.Model(untied).n_params() == tied + c.vocab_size * c.d_model
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['Llama-3.2-1B', 'Gemma-2-2B', 'Gemma-3-1B', 'OLMo-3-7B', 'SmolLM3-3B'],
+)
+def test_a_deeper_model_is_no_longer_program(name):
+  c = presets.get(name).config
+  small = {'d_model': 8, 'n_heads': 2, 'n_kv_heads': 1, 'd_ff': 8}
+  small |= {'vocab_size': 8, 'head_dim': 4}
+  row = jax.ShapeDtypeStruct((1, 8), jnp.int32)
+
+  def equations(repetitions):
+    n_layers = repetitions * len(c.pattern) + c.n_layers % len(c.pattern)
+    model = models.Model(dataclasses.replace(c, **small, n_layers=n_layers))
+    traced = jax.make_jaxpr(model.logits)(model.abstract_params(), *[row] * 3)
+    return str(traced).count(' = ')
+
+  assert equations(2) == equations(9)
 
 
 def test_initialisation_depends_on_the_key_only():

@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import transformers
 
 from msm_jax import models
 from msm_jax.models import huggingface
+from msm_jax.models import presets
+from msm_jax.models import rope
 
 torch = hf_models.import_torch()
 
@@ -121,3 +124,56 @@ def test_logits_beyond_every_window_and_original_context(family):
   float32 = hf_models.torch_logits(model, tokens)
   float64 = hf_models.torch_logits(model.double(), tokens)
   _assert_same_logits(np.asarray(ours[0]), float32, float64)
+
+
+def _rotary(name):
+  """The module of `transformers` that makes a preset's sines and cosines."""
+  preset = presets.get(name)
+  c = preset.config
+  small = {'d_model': 8, 'n_heads': 2, 'n_kv_heads': 1, 'd_ff': 8}
+  small |= {'vocab_size': 8, 'n_layers': len(c.pattern)}
+  c = dataclasses.replace(c, **small)
+  keys = transformers.AutoConfig.for_model(
+    **hf_models.config_json(preset.family, c)
+  )
+  return c, transformers.AutoModelForCausalLM.from_config(keys).model.rotary_emb
+
+
+@pytest.mark.parametrize('name', sorted(presets.PRESETS))
+def test_rope_of_every_preset_is_that_of_transformers(name):
+  c, theirs = _rotary(name)
+  for kind in set(c.pattern):
+    if kind.rope is None:
+      continue
+    prefix = ''
+    if not hasattr(theirs, 'inv_freq'):
+      prefix = 'sliding_attention_' if kind.window else 'full_attention_'
+    expected = getattr(theirs, f'{prefix}inv_freq').numpy()
+    # Theirs are a power, a quotient and a blend in float32, ours one rounding.
+    ours = rope.frequencies(kind.rope, c.head_dim)
+    np.testing.assert_allclose(ours, expected, rtol=8 * 2.0**-24)
+    scale = getattr(theirs, f'{prefix}attention_scaling')
+    assert rope.amplitude(kind.rope) == scale
+
+
+def test_angles_at_long_positions_are_as_exact_as_float32_allows():
+  c, theirs = _rotary('Qwen2.5-72B')
+  kind = c.pattern[0].rope
+  positions = np.random.default_rng(0).integers(0, c.context_length, 4000)
+  half = c.head_dim // 2
+  exact = positions[:, None] * kind.theta ** -(np.arange(half) / half)
+  # Two roundings: of the frequency, and of its product with the position.
+  allowed = exact * 2.0**-23 + 1e-6
+
+  ones = np.zeros((1, len(positions), 1, c.head_dim), np.float32)
+  ones[..., :half] = 1.0
+  rotated = rope.rotate(jnp.asarray(ones), positions[None], kind)[0, :, 0]
+  ours = np.asarray(rotated)
+  cos, sin = theirs(torch.zeros(1), torch.from_numpy(positions)[None])
+  for a, b, wanted in (
+    (ours[:, :half], cos[0, :, :half].numpy(), np.cos(exact)),
+    (ours[:, half:], sin[0, :, :half].numpy(), np.sin(exact)),
+  ):
+    assert (np.abs(a - wanted) < allowed).all()
+    assert np.abs(a - wanted).max() <= np.abs(b - wanted).max()
+    assert np.abs(a - b).max() > 1e-3, 'positions too near to tell'
