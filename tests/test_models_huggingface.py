@@ -176,6 +176,15 @@ def test_what_a_family_cannot_express_is_not_written(family, change, message):
     huggingface.tensors(family, config)
 
 
+def test_a_width_that_transformers_refuses_is_not_written():
+  config = dataclasses.replace(hf_models.config('llama'), d_model=30)
+  with pytest.raises(schema.ConfigError, match='30, there a multiple of n_he'):
+    hf_models.config_json('llama', config)
+  family = huggingface.export_family(config)
+  assert family == 'smollm3'
+  transformers.AutoConfig.for_model(**hf_models.config_json(family, config))
+
+
 def test_unknown_families_and_dtypes_are_refused():
   config = hf_models.config('llama')
   with pytest.raises(schema.ConfigError, match="did you mean 'llama'"):
@@ -214,6 +223,11 @@ def test_unknown_families_and_dtypes_are_refused():
     ('llama', {'tie_word_embeddings': 1}, 'tie_word_embeddings: 1, expected'),
     ('llama', {'num_key_value_heads': 3}, 'n_kv_heads: 3 does not divide'),
     ('llama', {'layer_types': ['sliding_attention'] * 32}, r'layer_types\[0\]'),
+    (
+      'llama',
+      {'original_max_position_embeddings': 8192},
+      'original_max_position_embeddings: 8192 is not supp.*; expected None',
+    ),
     ('qwen2', {'use_sliding_window': True}, 'use_sliding_window: True is not'),
     ('gemma2', {'use_bidirectional_attention': True}, 'bidirectional'),
     ('gemma2', {'sliding_window': None}, 'sliding_window: None, expected an'),
@@ -271,6 +285,14 @@ def test_an_explicit_null_is_no_default():
   )
   assert config.final_softcap is None
   assert config.attention_softcap == 50.0
+
+
+def test_a_null_is_as_good_as_no_key_where_a_value_is_required():
+  keys = {'model_type': 'gemma2', 'attention_bias': None}
+  keys |= {'use_bidirectional_attention': None, 'quantization_config': None}
+  assert huggingface.read_config(keys) == huggingface.read_config(
+    {'model_type': 'gemma2'}
+  )
 
 
 def test_only_scaling_of_full_layers_is_read_from_older_files():

@@ -126,6 +126,22 @@ def test_logits_beyond_every_window_and_original_context(family):
   _assert_same_logits(np.asarray(ours[0]), float32, float64)
 
 
+@pytest.mark.parametrize('family', ['gemma2', 'gemma3', 'olmo3', 'smollm3'])
+@pytest.mark.parametrize('kind', [0, 1])
+def test_layers_of_one_kind_only(family, kind):
+  c = hf_models.config(family)
+  c = dataclasses.replace(c, pattern=c.pattern[kind : kind + 1], n_layers=1)
+  params, tokens = hf_models.random_params(c), _tokens(20, c)
+  ours = models.Model(c).logits(
+    *(params, tokens[None]),
+    *(np.ones((1, 20), np.int32), np.arange(20, dtype=np.int32)[None]),
+  )
+  model = hf_models.torch_model(family, c, params)
+  float32 = hf_models.torch_logits(model, tokens)
+  float64 = hf_models.torch_logits(model.double(), tokens)
+  _assert_same_logits(np.asarray(ours[0]), float32, float64)
+
+
 def _rotary(name):
   """The module of `transformers` that makes a preset's sines and cosines."""
   preset = presets.get(name)

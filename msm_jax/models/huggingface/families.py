@@ -28,7 +28,7 @@ class Family:
     architecture: Its class with a language-model head.
     fixed: Fields of `DecoderConfig` that its code fixes.
     defaults: Keys that a config.json may leave out, and what they then are.
-    required: Keys, and the values that we can express.
+    required: Keys, and the values that we can express; null is no value.
     activation_key: Where the activation is named.
     scales_embeddings: Whether it does; None if its config says.
     ropes_by_kind: Whether sliding and full layers have RoPEs of their own.
@@ -36,6 +36,8 @@ class Family:
       every layer.
     nope_every: Every so many layers have no RoPE; 0 is none.
     query_scale_key: Where the scale of the scores is; None has none.
+    whole_heads: Whether its config class wants a width that is a multiple of
+      the query heads.
     softcap_keys: Keys of `attention_softcap` and `final_softcap`, if it has
       any.
   """
@@ -53,6 +55,7 @@ class Family:
   full_every: int = 0
   nope_every: int = 0
   query_scale_key: str | None = None
+  whole_heads: bool = False
   softcap_keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -112,17 +115,19 @@ _REQUIRED: dict[str, tuple[Any, ...]] = {
   # Where a family has it, it biases the output projection too.
   'attention_bias': (False,),
   'attention_dropout': (0,),
-  'partial_rotary_factor': (None, 1),
-  'quantization_config': (None,),
-  'num_experts': (None, 0),
-  'num_local_experts': (None, 0),
+  'num_experts': (0,),
+  'num_local_experts': (0,),
+  # `transformers` prefers it to that of RoPE.
+  'original_max_position_embeddings': (),
+  'partial_rotary_factor': (1,),
+  'quantization_config': (),
 }
 
 _GEMMA_FIXED = _FIXED | {
   'norm': 'sandwich',
   'norm_plus_one': True,
 }
-_GEMMA_REQUIRED = _REQUIRED | {'use_bidirectional_attention': (None, False)}
+_GEMMA_REQUIRED = _REQUIRED | {'use_bidirectional_attention': (False,)}
 
 # Granite comes last: it can express what Llama can, and more.
 FAMILIES: dict[str, Family] = {
@@ -136,6 +141,7 @@ FAMILIES: dict[str, Family] = {
       fixed=_FIXED,
       defaults=_DEFAULTS,
       required=_REQUIRED | {'mlp_bias': (False,)},
+      whole_heads=True,
     ),
     Family(
       name='qwen2',
@@ -174,6 +180,7 @@ FAMILIES: dict[str, Family] = {
       scales_embeddings=True,
       full_every=2,
       query_scale_key='query_pre_attn_scalar',
+      whole_heads=True,
       softcap_keys={
         'attention_softcap': 'attn_logit_softcapping',
         'final_softcap': 'final_logit_softcapping',
@@ -193,12 +200,13 @@ FAMILIES: dict[str, Family] = {
         'rope_local_base_freq': 10_000.0,
       },
       # Its code reads the cap of the scores and does not apply it.
-      required=_GEMMA_REQUIRED | {'attn_logit_softcapping': (None,)},
+      required=_GEMMA_REQUIRED | {'attn_logit_softcapping': ()},
       activation_key='hidden_activation',
       scales_embeddings=True,
       ropes_by_kind=True,
       full_every=6,
       query_scale_key='query_pre_attn_scalar',
+      whole_heads=True,
       softcap_keys={'final_softcap': 'final_logit_softcapping'},
     ),
     Family(

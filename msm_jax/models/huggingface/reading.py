@@ -47,11 +47,10 @@ def read_config(
   found, given = _recognise(config_json)
   keys = Keys(given, found.defaults)
   for key, allowed in found.required.items():
-    value = keys.raw(key)
-    if key in given and value not in allowed:
+    if keys.has(key) and keys.raw(key) not in allowed:
       raise schema.ConfigError(
-        f'config.json: {key}: {value!r} is not supported for {found.title}; '
-        f'expected {" or ".join(map(repr, allowed))}'
+        f'config.json: {key}: {keys.raw(key)!r} is not supported for '
+        f'{found.title}; expected {" or ".join(map(repr, (*allowed, None)))}'
       )
   sizes = {ours: keys.get(key, int) for key, ours in SIZES.items()}
   head_dim = keys.maybe('head_dim', int)

@@ -97,6 +97,11 @@ def obstacles(target: Family, config: DecoderConfig) -> list[str]:
 
   What is written is read again: the differences are what it cannot express.
   """
+  if target.whole_heads and config.d_model % config.n_heads:
+    return [
+      f'model.d_model: {config.d_model}, there a multiple of n_heads = '
+      f'{config.n_heads}'
+    ]
   try:
     _, back = reading.read_config(_written(target, config))
   except ValueError as e:
@@ -146,7 +151,8 @@ def _written(target: Family, c: DecoderConfig) -> dict[str, Any]:
       keys[key] = False
   if target.full_every:
     windows = [k.window for k in kinds if k.window is not None]
-    keys['sliding_window'] = windows[0] if windows else None
+    # Wanted even where no layer has a window.
+    keys['sliding_window'] = [*windows, target.defaults['sliding_window']][0]
     keys['layer_types'] = [_kind(k) for k in kinds]
   if target.nope_every:
     keys['no_rope_layers'] = [int(k.rope is not None) for k in kinds]
