@@ -71,10 +71,12 @@ class Slice:
 
 
 def _context() -> ts.Context:
-  # Nothing is read twice, so nothing is kept; few copies in flight.
+  # Chunks are not read twice, so none are kept, but nodes of the database's
+  # tree are; few copies in flight.
   return ts.Context(
     {
       'cache_pool': {'total_bytes_limit': 0},
+      'cache_pool#ocdbt': {'total_bytes_limit': 100_000_000},
       'data_copy_concurrency': {'limit': 4},
       'file_io_concurrency': {'limit': 16},
       'gcs_request_concurrency': {'limit': 16},
@@ -82,7 +84,7 @@ def _context() -> ts.Context:
   )
 
 
-def _kvstore(directory: str) -> dict[str, Any]:
+def _base(directory: str) -> dict[str, Any]:
   """TensorStore's spec of a directory, local or `gs://`."""
   if storage.is_remote(directory):
     scheme, _, rest = directory.partition('://')
@@ -92,6 +94,16 @@ def _kvstore(directory: str) -> dict[str, Any]:
     return {'driver': 'gcs', 'bucket': bucket, 'path': key.rstrip('/') + '/'}
   path = pathlib.Path(directory).absolute()
   return {'driver': 'file', 'path': f'{path}/'}
+
+
+def _kvstore(directory: str, path: Path) -> dict[str, Any]:
+  """TensorStore's spec of where a leaf is in an item's database."""
+  return {
+    'driver': 'ocdbt',
+    'base': _base(directory),
+    'path': '.'.join(path) + '/',
+    'cache_pool': 'cache_pool#ocdbt',
+  }
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -120,50 +132,62 @@ def blocks(
     )
 
 
+def _chunk(leaf: jax.ShapeDtypeStruct, stacked: bool) -> tuple[int, ...]:
+  """Returns the chunks of a leaf: of one layer each, if it is stacked."""
+  itemsize = np.dtype(leaf.dtype).itemsize
+  if not stacked:
+    return chunk_shape(tuple(leaf.shape), itemsize)
+  return (1, *chunk_shape(tuple(leaf.shape[1:]), itemsize))
+
+
+def _create(
+  directory: str,
+  path: Path,
+  leaf: jax.ShapeDtypeStruct,
+  chunk: tuple[int, ...],
+  context: ts.Context,
+) -> Any:
+  """Begins to make an array; returns the future of it."""
+  return ts.open(
+    {
+      'driver': 'zarr',
+      'dtype': np.dtype(leaf.dtype).name,
+      'create': True,
+      'store_data_equal_to_fill_value': True,
+      # Nobody else writes to it.
+      'recheck_cached_metadata': False,
+      'recheck_cached_data': False,
+      'kvstore': {
+        **_kvstore(directory, path),
+        # As Orbax has it: one small tree, chunks outside of it.
+        'config': {
+          'max_inline_value_bytes': 1024,
+          'max_decoded_node_bytes': 100_000_000,
+          'manifest_kind': 'single',
+        },
+        'assume_config': True,
+      },
+      'metadata': {
+        'shape': leaf.shape,
+        'chunks': chunk,
+        'compressor': {'id': 'zstd', 'level': 1},
+      },
+    },
+    context=context,
+  )
+
+
 class _LeafWriter:
   """An array of a checkpoint in the making, and which of it is written."""
 
   def __init__(
-    self,
-    directory: str,
-    path: Path,
-    leaf: jax.ShapeDtypeStruct,
-    *,
-    stacked: bool,
-    context: ts.Context,
+    self, array: ts.TensorStore, leaf: jax.ShapeDtypeStruct, *, stacked: bool
   ):
-    self.dtype = np.dtype(leaf.dtype)
-    self._shape = tuple(leaf.shape)
+    self._array, self._dtype = array, np.dtype(leaf.dtype)
+    self._chunk = _chunk(leaf, stacked)[int(stacked) :]
     self._missing: set[int | None] = {None}
     if stacked:
-      self._missing = set(range(self._shape[0]))
-    rest = self._shape[1:] if stacked else self._shape
-    self.chunk = chunk_shape(rest, self.dtype.itemsize)
-    self._array = ts.open(
-      {
-        'driver': 'zarr',
-        'dtype': self.dtype.name,
-        'create': True,
-        'store_data_equal_to_fill_value': True,
-        'kvstore': {
-          'driver': 'ocdbt',
-          'base': _kvstore(directory),
-          'path': '.'.join(path) + '/',
-          # As Orbax has it: one small tree, chunks outside of it.
-          'config': {
-            'max_inline_value_bytes': 1024,
-            'max_decoded_node_bytes': 100_000_000,
-            'manifest_kind': 'single',
-          },
-        },
-        'metadata': {
-          'shape': self._shape,
-          'chunks': (1, *self.chunk) if stacked else self.chunk,
-          'compressor': {'id': 'zstd', 'level': 1},
-        },
-      },
-      context=context,
-    ).result()
+      self._missing = set(range(leaf.shape[0]))
 
   def write(self, s: Slice) -> Iterator[tuple[int, ts.WriteFutures]]:
     """Begins to write all blocks; yields each one's bytes and future."""
@@ -171,10 +195,10 @@ class _LeafWriter:
     array = self._array if s.layer is None else self._array[s.layer]
     if s.value.shape != array.shape:
       raise ValueError(f'{s.path}: {s.value.shape}, expected {array.shape}')
-    for place in blocks(s.value.shape, self.chunk):
+    for place in blocks(s.value.shape, self._chunk):
       # A copy even where a view would do: a view that is still being written
       # would keep the whole tensor in memory while the next one is read.
-      block = dtypes.cast(s.value[place], self.dtype, '.'.join(s.path))
+      block = dtypes.cast(s.value[place], self._dtype, '.'.join(s.path))
       yield (
         block.nbytes,
         array[place].write(block, can_reference_source_data_indefinitely=True),
@@ -183,6 +207,23 @@ class _LeafWriter:
   def check_is_whole(self, path: Path) -> None:
     if self._missing:
       raise ValueError(f'{path}: layers {self._missing} were not given')
+
+
+def _create_all(
+  directory: str, leaves: Leaves, stacked: tuple[str, ...]
+) -> dict[Path, _LeafWriter]:
+  """Makes all arrays of an item at once, in one change of its database."""
+  context = _context()
+  arrays = {
+    path: _create(
+      directory, path, leaf, _chunk(leaf, path[0] in stacked), context
+    )
+    for path, leaf in leaves.items()
+  }
+  return {
+    path: _LeafWriter(array.result(), leaves[path], stacked=path[0] in stacked)
+    for path, array in arrays.items()
+  }
 
 
 @dataclasses.dataclass
@@ -209,17 +250,7 @@ class StackHandler(ocp.AsyncCheckpointHandler):
     self.save(directory, args)
 
   def save(self, directory: epath.Path, args: StackSave) -> None:
-    context = _context()
-    writers = {
-      path: _LeafWriter(
-        str(directory),
-        path,
-        leaf,
-        stacked=path[0] in args.stacked,
-        context=context,
-      )
-      for path, leaf in args.leaves.items()
-    }
+    writers = _create_all(str(directory), args.leaves, args.stacked)
     in_flight: list[ts.WriteFutures] = []
     size = 0
     for s in args.slices:
@@ -338,11 +369,10 @@ class StackReader:
       self._arrays[path] = ts.open(
         {
           'driver': self._driver,
-          'kvstore': {
-            'driver': 'ocdbt',
-            'base': _kvstore(self._directory),
-            'path': '.'.join(path) + '/',
-          },
+          'kvstore': _kvstore(self._directory, path),
+          # It never changes.
+          'recheck_cached_metadata': False,
+          'recheck_cached_data': False,
           # A chunk that is not there is an error, not a block of zeros.
           'fill_missing_data_reads': False,
         },
