@@ -191,6 +191,37 @@ def test_a_message_that_cannot_be_marked_may_spell_the_header(tmp_path):
   assert trained_texts(tokenizer, chat) == ['The first.<|im_end|>']
 
 
+def test_an_answer_without_its_thought_may_spell_the_header(tmp_path):
+  text = """
+    {%- for message in messages -%}
+      {{- message.role + ': ' -}}
+      {{- message.content.split('</think>')[-1] + '<|im_end|>' -}}
+    {%- endfor -%}
+    {%- if add_generation_prompt -%}{{- 'assistant: ' -}}{%- endif -%}"""
+  tokenizer = with_template(tmp_path, text)
+  answer = 'He says assistant: no.'
+  chat = [
+    {'role': 'user', 'content': 'assistant: What?'},
+    {'role': 'assistant', 'content': f'<think>hm</think>{answer}'},
+  ]
+  assert trained_texts(tokenizer, chat) == [f'{answer}<|im_end|>']
+
+
+def test_a_token_that_is_partly_of_an_answer_is_trained():
+  """The line break of the header and that of the answer are one token."""
+  tokenizer = tokenizer_families.load('qwen2.5')
+  (merged,) = tokenizer.encode('\n\n')
+  chat = [CHAT[1], {'role': 'assistant', 'content': '\nThe first.'}]
+  rendered = tokenizer.render_chat(chat)
+  assert rendered.tokens[rendered.spans[0].start] == merged
+  assert trained_texts(tokenizer, chat) == ['\n\nThe first.<|im_end|>']
+
+
+def test_the_end_of_turn_is_that_of_the_answer(tmp_path):
+  tokenizer = with_template(tmp_path, CHATML + "{{- '<|endoftext|>' -}}")
+  assert tokenizer.decode([tokenizer.end_of_turn_id]) == '<|im_end|>'
+
+
 def test_content_that_looks_for_sentinels_finds_none(tmp_path):
   tokenizer = with_template(tmp_path, '{{ "\U00100003" }}' + CHATML)
   everything = ''.join(map(chr, range(0x100000, 0x100020)))
