@@ -229,6 +229,7 @@ class Model:
     self.sites = lora_lib.find_sites(abstract)
     self._n_base = _size(nnx.state(abstract, nnx.Param))
     if lora is not None:
+      lora_lib.targets(lora, self.sites)
       abstract = nnx.eval_shape(lambda: make(lora))
     self._graphdef, self._abstract_state = nnx.split(abstract, nnx.Param)
 

@@ -158,7 +158,8 @@ class Projection(nnx.Module):
     self.axes = Axes.of(equation)
     self.shape = shape
     self.kernel = nnx.Param(normal(stddev)(rngs.params(), shape, dtype))
-    outputs = shape[-len(self.axes.shared + self.axes.outputs) :]
+    sizes = dict(zip(self.axes.kernel, shape, strict=True))
+    outputs = [sizes[a] for a in self.axes.shared + self.axes.outputs]
     self.bias = nnx.Param(jnp.zeros(outputs, dtype)) if bias else None
     # What `lora` changes: how the kernel is kept, and what is added to it.
     self.frozen = False
