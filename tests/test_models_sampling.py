@@ -278,6 +278,14 @@ def test_equal_prompts_get_samples_of_their_own_and_always_the_same():
   assert greedy[0] == greedy[1]
 
 
+def test_prompts_have_noise_of_their_own():
+  # So hot that the noise alone decides.
+  answers = _tokens(temperature=1e4)
+  for i, a in enumerate(answers):
+    for b in answers[:i]:
+      assert np.mean(np.asarray(a) == np.asarray(b)) < 0.5
+
+
 def test_another_seed_gives_other_tokens():
   assert _tokens(seed=7) == _tokens(seed=7)
   for a, b in zip(_tokens(seed=7), _tokens(seed=8), strict=True):

@@ -93,6 +93,13 @@ def test_a_stop_is_not_looked_for_in_the_prompt():
   assert len(sample.tokens) > 0
 
 
+def test_a_stop_is_not_found_in_fewer_tokens_than_it_has():
+  first = FREE[0].tokens[0]
+  for n in (2, 3, 8):
+    (sample,) = _sample(PROMPTS[:1], stop_sequences=((first,) * n,), n=1)
+    assert sample == _sample(PROMPTS[:1], n=1)[0]
+
+
 def test_a_sample_without_a_stop_ends_at_its_length():
   for sample in FREE:
     assert (len(sample.tokens), sample.stop_reason) == (N, 'length')
@@ -161,10 +168,11 @@ def _steps(monkeypatch):
 
 
 def test_the_loop_ends_when_every_row_has(monkeypatch):
-  longest = max(f.tokens.index(3) for f in FREE)
+  # Three rows make a batch of four.
+  longest = max(f.tokens.index(3) for f in FREE[:3])
   assert longest < N - 1
   drawn = _steps(monkeypatch)
-  _sample(stop_ids=(3,))
+  _sample(PROMPTS[:3], stop_ids=(3,))
   assert drawn == [longest]
 
 
