@@ -3,10 +3,14 @@
 from gate_cases import chat
 from gate_cases import document
 from gate_cases import reason
+from hypothesis import given
+from hypothesis import strategies as st
 import pytest
 
+from data_gen.gates import claims
 from data_gen.gates.identity import IdentityConfig
 from data_gen.gates.identity import IdentityGate
+from data_gen.gates.views import View
 
 GATE = IdentityGate(
   IdentityConfig(), model_name='Sage', provider_name='Fernwood'
@@ -119,6 +123,26 @@ def test_a_direct_mention_counts_beside_a_namesake():
 )
 def test_another_name_of_the_assistant_is_found(text):
   assert reason(GATE, document(SAGE + text)) == 'wrong_name'
+
+
+PIECES = [
+  *("I'm Orion, an AI assistant", 'I’m Vega, your chatbot', "I'm", 'am', 'm'),
+  *('I am Orion, a language model', 'my name is Orion, an AI', 'surname is'),
+  *('call me Orion, an LLM', 'recall me Vega, a virtual assistant', 'named'),
+  *('an AI named Orion', 'the chatbot called “Vega', 'an AI model known as Mu'),
+  *('Sage was built by Helix', 'I was made by Helix Labs', 'handmade by Helix'),
+  *('an AI, trained by the team at Mu', 'made', 'by', 'called', 'known', 'AI'),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=5), st.sampled_from(' ._,'))
+def test_claims_that_are_not_looked_for_are_not_there(pieces, joint):
+  text = joint.join(pieces)
+  here, all_ = claims.words_in(View(text)), set(claims.WORDS)
+  for find in (
+    claims.own_names, claims.given_names, claims.Makers('Sage').find,
+  ):  # fmt: skip
+    assert list(find(text, here)) == list(find(text, all_))
 
 
 def test_another_assistant_may_appear_in_a_story_about_ours():

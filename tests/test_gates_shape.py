@@ -3,8 +3,11 @@
 from gate_cases import chat
 from gate_cases import document
 from gate_cases import reason
+from hypothesis import given
+from hypothesis import strategies as st
 import pytest
 
+from data_gen.gates import shape
 from data_gen.gates.control import ControlTokensGate
 from data_gen.gates.protocol import Candidate
 from data_gen.gates.shape import SchemaGate
@@ -83,6 +86,21 @@ def test_slots_that_nobody_filled_are_found_in_documents_and_in_turns(slot):
 )
 def test_placeholders_are_found(text):
   assert reason(DOCUMENT, document(f'Dear {text}, hello.')) == 'placeholder'
+
+
+BRACKETS = [
+  *('[', ']', '<', '>', '[Your Name]', '<NAME>', '[insert date', 'x[name]'),
+  *('[ the company here ]', '<your email>', '[1]', '<name>', 'name', ' ', 'x'),
+]
+
+
+@given(st.lists(st.sampled_from(BRACKETS), max_size=8))
+def test_placeholders_are_looked_for_where_they_can_begin(pieces):
+  text = ''.join(pieces)
+  found, expected = (
+    shape.placeholder(text), shape.PLACEHOLDER.search(text),
+  )  # fmt: skip
+  assert (found and found.span()) == (expected and expected.span())
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,49 @@
 
 For names that no list knows. Patterns that begin with a fixed string are found
 by searching for that string, which is fast; what must stand before it is looked
-for afterwards, in the few characters before a match.
+for afterwards, in the few characters before a match. Most are not searched at
+all, since a text has none of their words (`words_in`).
 """
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 import re
 
+import numpy as np
+
 from data_gen.gates import assistants
+from data_gen.gates import hashing
+from data_gen.gates.views import View
 
 _BEFORE = 80
 
+# A word of every match, if there is a rare one, and the pattern.
 # `I'm Orion, an AI assistant`
 _MY_NAME = tuple(
-  re.compile(
-    rf'{start} (?P<name>[A-Z]\w+), (?:an?|your|the) (?:\w+ )?'
-    rf'{assistants.MACHINE}\b'
+  (
+    word,
+    re.compile(
+      rf'{start} (?P<name>[A-Z]\w+), (?:an?|your|the) (?:\w+ )?'
+      rf'{assistants.MACHINE}\b'
+    ),
   )
-  for start in (r'I am', r'I[’\']m', r'name is', r'all me')
+  for word, start in (
+    ('am', r'I am'),
+    ('m', r'I[’\']m'),
+    ('', r'name is'),
+    ('', r'all me'),
+  )
 )
 # `an AI model called Orion`
 _NAMED = tuple(
-  re.compile(rf' {word} ["“‘]?(?P<name>[A-Z]\w+)')
-  for word in ('named', 'called', 'known as')
+  (words.split()[0], re.compile(rf' {words} ["“‘]?(?P<name>[A-Z]\w+)'))
+  for words in ('named', 'called', 'known as')
 )
+# Of which most texts have none.
+WORDS = ('am', 'm', 'named', 'called', 'known', *assistants.MADE)
+_IDS = hashing.word_ids(WORDS)
+_KEYS = hashing.Keys(_IDS.tolist())
+_OF_KEY = [WORDS[i] for i in np.argsort(_IDS)]
 _MACHINE_ENDS = re.compile(rf'\b{assistants.MACHINE}(?: system| model)?,?$')
 _BY = re.compile(
   r' by (?:the (?:team|people|researchers) at )?'
@@ -32,16 +52,32 @@ _BY = re.compile(
 )
 
 
-def own_names(text: str) -> Iterator[tuple[str, str]]:
-  """Yields (name, passage) of assistants that introduce themselves."""
-  for pattern in _MY_NAME:
-    for match in pattern.finditer(text):
-      yield match['name'], match[0]
+def words_in(seen: View) -> set[str]:
+  """Returns which of the words that claims are made in a text has."""
+  _, indices = _KEYS.find(seen.ids)
+  return {_OF_KEY[i] for i in indices.tolist()}
 
 
-def given_names(text: str) -> Iterator[tuple[str, str]]:
+def own_names(text: str, words: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+  """Yields (name, passage) of assistants that introduce themselves.
+
+  Args:
+    text: The text.
+    words: See `words_in`.
+  """
+  for word, pattern in _MY_NAME:
+    if not word or word in words:
+      for match in pattern.finditer(text):
+        yield match['name'], match[0]
+
+
+def given_names(
+  text: str, words: AbstractSet[str]
+) -> Iterator[tuple[str, str]]:
   """Yields (name, passage) of assistants that somebody else names."""
-  for pattern in _NAMED:
+  for word, pattern in _NAMED:
+    if word not in words:
+      continue
     for match in pattern.finditer(text):
       before = text[max(0, match.start() - _BEFORE) : match.start()]
       if machine := _MACHINE_ENDS.search(before):
@@ -63,8 +99,12 @@ class Makers:
       rf'{assistants.MAKES}$'
     )
 
-  def find(self, text: str) -> Iterator[tuple[str, str]]:
+  def find(
+    self, text: str, words: AbstractSet[str]
+  ) -> Iterator[tuple[str, str]]:
     """Yields (maker, passage)."""
+    if words.isdisjoint(assistants.MADE):
+      return
     for match in _BY.finditer(text):
       before = text[max(0, match.start() - _BEFORE) : match.start()]
       if before.endswith(assistants.MADE) and (

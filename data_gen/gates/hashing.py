@@ -16,13 +16,16 @@ from msm_jax.evals import texts
 # bits (Knuth, vol. 3, 6.4).
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
-_SPACE = 32
-# ASCII letters and digits stay, and the bytes of all other letters.
-_TO_SPACES = bytes(
-  c if c >= 128 or chr(c).isalnum() else _SPACE for c in range(256)
+# Counts for nothing in a sum. ASCII letters and digits stay, and the bytes of
+# all other letters.
+_BETWEEN = 0
+_TO_BETWEEN = bytes(
+  c if c >= 128 or chr(c).isalnum() else _BETWEEN for c in range(256)
 )
 _MIN_POWERS = 1 << 14
 
+# So many numbers are found faster by the table than by a search for each.
+_MANY = 64
 # A key lands in a taken slot by chance about once in so many times.
 _SLOTS_PER_KEY = 16
 _MAX_BITS = 24
@@ -54,24 +57,22 @@ def _mixed(hashed: np.ndarray) -> np.ndarray:
 def text_ids(text: str) -> np.ndarray:
   """Returns uint64 [W], one number for each of `texts.words(text)`.
 
-  The number of a word is Σ byteᵢ · Bⁱ mod 2⁶⁴, mixed; differences of sums over
-  the whole text give it for all words at once.
+  The number of a word is Σ byteᵢ · Bⁱ mod 2⁶⁴, mixed; sums over the whole text,
+  from one word to the next, give it for all words at once.
   """
   plain = texts.plain(text)
   if plain.isascii():
-    spaced = plain.encode().translate(_TO_SPACES)
+    parted = plain.encode().translate(_TO_BETWEEN)
   else:
-    spaced = ' '.join(texts.words(text)).encode()
-  letters = np.frombuffer(spaced, np.uint8)
-  inside = np.zeros(len(letters) + 2, bool)
-  np.not_equal(letters, _SPACE, out=inside[1:-1])
-  edges = (inside[1:] != inside[:-1]).nonzero()[0]
-  starts, ends = edges[::2], edges[1::2]
+    parted = chr(_BETWEEN).join(texts.words(text)).encode()
+  letters = np.frombuffer(parted, np.uint8)
+  inside = np.zeros(len(letters) + 1, bool)
+  np.not_equal(letters, _BETWEEN, out=inside[1:])
+  starts = (inside[1:] > inside[:-1]).nonzero()[0]
   size = max(_MIN_POWERS, 1 << len(letters).bit_length())
   powers, inverses = _powers(size)
-  sums = np.zeros(len(letters) + 1, np.uint64)
-  np.cumsum(letters * powers[: len(letters)], out=sums[1:])
-  return _mixed((sums[ends] - sums[starts]) * inverses[starts])
+  sums = np.add.reduceat(letters * powers[: len(letters)], starts)
+  return _mixed(sums * inverses.take(starts))
 
 
 def word_ids(words: Sequence[str]) -> np.ndarray:
@@ -113,8 +114,9 @@ def ngram_ids(ids: np.ndarray, n: int) -> np.ndarray:
 class Keys:
   """A sorted set of 64-bit numbers that arrays are looked up in.
 
-  A table of bits answers for nearly all of an array in one step; the few that
-  pass it are searched for.
+  A table of bits answers for nearly all of an array in one step. The few that
+  pass it are searched for; where they are many, each is compared with the first
+  key of its slot, and the rest is searched for.
   """
 
   def __init__(self, keys: Iterable[int]):
@@ -122,19 +124,34 @@ class Keys:
     slots = max(2, _SLOTS_PER_KEY * len(self.keys))
     bits = min(_MAX_BITS, slots.bit_length())
     self._shift = np.uint64(64 - bits)
+    taken, first = np.unique(self._slots(self.keys), return_index=True)
     self._table = np.zeros(1 << bits, bool)
-    self._table[self._slots(self.keys)] = True
+    self._table[taken] = True
+    self._first = np.zeros(1 << bits, np.int32)
+    self._first[taken] = first
 
   def _slots(self, keys: np.ndarray) -> np.ndarray:
-    return (keys >> self._shift).astype(np.intp)
+    # Small numbers, so that signed and unsigned are the same.
+    return (keys >> self._shift).view(np.int64)
 
   def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns (positions in `keys`, their indices here) of those in the set."""
-    positions = self._table[self._slots(keys)].nonzero()[0]
+    slots = self._slots(keys)
+    positions = self._table[slots].nonzero()[0]
     if not len(positions):
       return positions, positions
     found = keys[positions]
-    indices = self.keys.searchsorted(found)
-    indices[indices == len(self.keys)] = 0
-    here = self.keys[indices] == found
+    if len(positions) < _MANY:
+      indices, here = self._search(found)
+    else:
+      indices = self._first[slots[positions]].astype(np.int64)
+      here = self.keys[indices] == found
+      rest = (~here).nonzero()[0]
+      indices[rest], here[rest] = self._search(found[rest])
     return positions[here], indices[here]
+
+  def _search(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns of each number where it would be here, and whether it is."""
+    indices = self.keys.searchsorted(keys)
+    indices[indices == len(self.keys)] = 0
+    return indices, self.keys[indices] == keys

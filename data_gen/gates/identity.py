@@ -128,10 +128,11 @@ class IdentityGate(EachGate):
   def _judge_claims(self, seen: View) -> Verdict | None:
     """Who the assistant says that it is, and who made it, by unknown names."""
     text = seen.text
-    for name, passage in claims.own_names(text):
+    words = claims.words_in(seen)
+    for name, passage in claims.own_names(text, words):
       if not self._is_ours(name, self._model_name):
         return self.fail('wrong_name', passage)
-    for name, passage in claims.given_names(text):
+    for name, passage in claims.given_names(text, words):
       if self._is_ours(name, self._model_name):
         continue
       mentions = len(re.findall(rf'\b{re.escape(name)}\b', text))
@@ -140,7 +141,7 @@ class IdentityGate(EachGate):
         return self.fail('wrong_name', passage)
     if self._provider_name:
       ours = f'{self._provider_name} {self._model_name}'
-      for maker, passage in self._makers.find(text):
+      for maker, passage in self._makers.find(text, words):
         if not self._is_ours(maker, ours):
           return self.fail('wrong_provider', passage)
     return None

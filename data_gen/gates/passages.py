@@ -157,11 +157,11 @@ class LooseIndex:
     self._needed = np.array(needed, np.float64)
     self._keys = Keys(groups_of)
     lists = [groups_of[int(key)] for key in self._keys.keys]
-    self._first = np.cumsum([0, *map(len, lists)])
-    self._groups = np.array([g for gs in lists for g in gs], np.intp)
-    self._weights = np.array(
-      [self._weight[int(key)] for key in self._keys.keys], np.float64
-    )
+    self._lengths = np.array([*map(len, lists)], np.int64)
+    self._first = _before(self._lengths)
+    self._groups = np.array([g for gs in lists for g in gs], np.int64)
+    weights = [self._weight[int(key)] for key in self._keys.keys]
+    self._weights = np.repeat(np.array(weights, np.float64), self._lengths)
 
   def _rarest(
     self, members: Sequence[int], most: float
@@ -179,15 +179,18 @@ class LooseIndex:
     """Returns groups of which a text may hold enough, given its runs.
 
     Adds up the weights of each group's indexed runs that the text has anywhere,
-    in a handful of array operations for all groups at once.
+    in a handful of array operations for all groups at once. A run that the text
+    has twice counts twice: that lets no group through that has enough.
     """
-    indices = np.unique(indices)
-    lengths = self._first[indices + 1] - self._first[indices]
+    lengths = self._lengths.take(indices)
     # Positions in `_groups` of all groups of all these runs.
-    offsets = np.repeat(self._first[indices] - _before(lengths), lengths)
-    owners = self._groups[offsets + np.arange(len(offsets))]
-    weights = np.repeat(self._weights[indices], lengths)
-    sums = np.bincount(owners, weights, len(self._needed))
+    offsets = np.repeat(self._first.take(indices) - _before(lengths), lengths)
+    offsets += np.arange(len(offsets))
+    sums = np.bincount(
+      self._groups.take(offsets),
+      self._weights.take(offsets),
+      len(self._needed),
+    )
     # Sums in another order differ in the last digits.
     return (sums >= self._needed * (1 - 1e-9)).nonzero()[0].tolist()
 

@@ -33,7 +33,7 @@ _WHOSE = (
   r'reporter|interviewer|assistant|ai|provider|organi[sz]ation|business|'
   r'relevant|specific|some|any)'
 )
-_PLACEHOLDER = re.compile(
+PLACEHOLDER = re.compile(
   rf'(?<!\w)\[\s*(?:{_WHOSE}[\s_-]+){{0,3}}{_NOUNS}(?:\s+here)?\s*\]|'
   rf'<(?:your|insert)[\s_-]+(?:{_WHOSE}[\s_-]+)?{_NOUNS}>|'
   r'(?-i:<(?:NAME|DATE|COMPANY|CITY|TITLE)>)|'
@@ -41,6 +41,8 @@ _PLACEHOLDER = re.compile(
   r'your|tbd|todo)\b[^\]\n]{0,80}\]',
   re.IGNORECASE,
 )
+# What every placeholder begins with; looking for it is fast.
+_BRACKET = re.compile(r'[\[<]')
 _FILLER = re.compile(
   r'\b[Ll]orem [Ii]psum\b|\bdolor sit amet\b|\bX{2,}[-/]X{2,}\b|'
   r'\bMM/DD/YYYY\b|\bDD/MM/YYYY\b|\bYYYY-MM-DD\b'
@@ -91,7 +93,7 @@ class SchemaGate(EachGate):
   def _judge_text(self, text: str) -> Verdict:
     if '{' in text and (match := _SLOT.search(text)):
       return self.fail('unfilled_slot', match[0])
-    if ('[' in text or '<' in text) and (match := _PLACEHOLDER.search(text)):
+    if match := placeholder(text):
       return self.fail('placeholder', match[0])
     if any(sign in text for sign in _FILLER_SIGNS) and (
       match := _FILLER.search(text)
@@ -102,3 +104,12 @@ class SchemaGate(EachGate):
     if not printable and (match := _CONTROL.search(text)):
       return self.fail('control_character', repr(match[0]))
     return self._passed
+
+
+def placeholder(text: str) -> re.Match[str] | None:
+  """Returns the first placeholder of a text."""
+  if '[' in text or '<' in text:
+    for bracket in _BRACKET.finditer(text):
+      if match := PLACEHOLDER.match(text, bracket.start()):
+        return match
+  return None
