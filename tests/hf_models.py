@@ -3,8 +3,9 @@
 Test files that need torch say `hf_models.import_torch()` first.
 """
 
+import contextlib
 import dataclasses
-import functools
+from unittest import mock
 
 import jax
 import numpy as np
@@ -61,7 +62,9 @@ def config(family, *, window=5, context=16, whole=False):
     context: From which RoPE is stretched.
     whole: Whether a pattern is as long as published, instead of two layers.
   """
-  yarn = functools.partial(_layer, 5e5, 'yarn', 4.0, original_length=context)
+  yarn = {'scaling': 'yarn', 'factor': 4.0, 'original_length': context}
+  # All of its ramp is seen within a few positions and pairs.
+  ramp = {'beta_fast': 2.0, 'beta_slow': 0.25, 'truncate': False}
   near = _layer(5e5, window=window)
   changes = {
     'llama': {
@@ -71,7 +74,7 @@ def config(family, *, window=5, context=16, whole=False):
     'qwen3': {
       'qk_norm': 'head',
       'tied_embeddings': True,
-      'pattern': (yarn(beta_fast=16.0, truncate=False),),
+      'pattern': (_layer(1e2, **yarn, **ramp, attention_factor=1.3),),
     },
     'gemma2': {
       'attention_softcap': 3.0,
@@ -89,7 +92,7 @@ def config(family, *, window=5, context=16, whole=False):
     'olmo3': {
       'norm': 'post',
       'qk_norm': 'full',
-      'pattern': (near,) * (3 if whole else 1) + (yarn(),),
+      'pattern': (near,) * (3 if whole else 1) + (_layer(5e5, **yarn),),
     },
     'smollm3': {
       'tied_embeddings': True,
@@ -145,7 +148,7 @@ def config_json(family, c, **ids):
   return huggingface.write_config(family, c, **tokens | ids, dtype='float32')
 
 
-def torch_model(family, c, params, dtype='float32'):
+def torch_model(family, c, params):
   """Returns the model of `transformers` that our config.json describes."""
   torch = import_torch()
   import transformers
@@ -160,12 +163,38 @@ def torch_model(family, c, params, dtype='float32'):
   missing, unexpected = model.load_state_dict(tensors, strict=False)
   tied = ['lm_head.weight'] if c.tied_embeddings else []
   assert (missing, unexpected) == (tied, []), (missing, unexpected)
-  return model.to(getattr(torch, dtype)).eval()
+  return model.eval()
+
+
+@contextlib.contextmanager
+def float64():
+  """Within, models of `transformers` are made and run in float64.
+
+  Throughout: `model.double()` alone leaves angles, norms and softmax in
+  float32, which they ask for by name.
+  """
+  torch = import_torch()
+  with (
+    mock.patch.object(torch, 'float32', torch.float64),
+    mock.patch.object(torch, 'float', torch.float64),
+    mock.patch.object(torch.Tensor, 'float', torch.Tensor.double),
+  ):
+    yield
 
 
 def torch_logits(model, tokens):
   """Logits `[T, V]` of one row of tokens."""
   torch = import_torch()
+  row = torch.from_numpy(np.asarray(tokens, np.int64))[None]
+  return model(row).logits[0]
+
+
+def both_logits(family, c, params, tokens):
+  """Logits of one row by `transformers` in float32, and in float64."""
+  torch = import_torch()
   with torch.no_grad():
-    row = torch.from_numpy(np.asarray(tokens, np.int64))[None]
-    return model(row).logits[0].numpy()
+    in_32 = torch_logits(torch_model(family, c, params), tokens).numpy()
+    with float64():
+      in_64 = torch_logits(torch_model(family, c, params), tokens).numpy()
+  assert (in_32.dtype, in_64.dtype) == (np.float32, np.float64)
+  return in_32, in_64

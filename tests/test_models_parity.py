@@ -1,4 +1,7 @@
-"""Every family against `transformers`, in float32 and float64."""
+"""Every family against `transformers` in float32 and in float64.
+
+Float64 is the reference; see `hf_models.float64`.
+"""
 
 import dataclasses
 import functools
@@ -65,26 +68,18 @@ def _packed(family):
     return -jnp.sum(logp_T * weights), logits_TV
 
   grads, ours = jax.jit(jax.grad(loss, has_aux=True))(params)
-  float32, float64 = (
-    hf_models.torch_model(family, c, params, dtype)
-    for dtype in ('float32', 'float64')
-  )
-  for document in documents:
-    row_of_one = torch.from_numpy(document.astype(np.int64))[None]
-    logp = torch.log_softmax(float64(row_of_one).logits[0], dim=-1)
-    picked = logp[torch.arange(len(document) - 1), row_of_one[0, 1:]]
-    (-picked.sum()).backward()
-  theirs = {name: p.grad.numpy() for name, p in float64.named_parameters()}
+  with hf_models.float64():
+    model = hf_models.torch_model(family, c, params)
+    for document in documents:
+      logp = torch.log_softmax(hf_models.torch_logits(model, document), dim=-1)
+      wanted = torch.from_numpy(document[1:].astype(np.int64))
+      (-logp[torch.arange(len(wanted)), wanted].sum()).backward()
+  theirs = {name: p.grad.numpy() for name, p in model.named_parameters()}
   start, parts = 0, []
   for document in documents:
     stop = start + len(document)
-    parts.append(
-      (
-        np.asarray(ours[start:stop]),
-        hf_models.torch_logits(float32, document),
-        hf_models.torch_logits(float64, document),
-      )
-    )
+    alone = hf_models.both_logits(family, c, params, document)
+    parts.append((np.asarray(ours[start:stop]), *alone))
     start = stop
   return parts, np.asarray(ours), grads, theirs
 
@@ -120,10 +115,8 @@ def test_logits_beyond_every_window_and_original_context(family):
     np.ones((1, T), np.int32),
     np.arange(T, dtype=np.int32)[None],
   )
-  model = hf_models.torch_model(family, c, params)
-  float32 = hf_models.torch_logits(model, tokens)
-  float64 = hf_models.torch_logits(model.double(), tokens)
-  _assert_same_logits(np.asarray(ours[0]), float32, float64)
+  theirs = hf_models.both_logits(family, c, params, tokens)
+  _assert_same_logits(np.asarray(ours[0]), *theirs)
 
 
 @pytest.mark.parametrize('family', ['gemma2', 'gemma3', 'olmo3', 'smollm3'])
@@ -136,10 +129,8 @@ def test_layers_of_one_kind_only(family, kind):
     *(params, tokens[None]),
     *(np.ones((1, 20), np.int32), np.arange(20, dtype=np.int32)[None]),
   )
-  model = hf_models.torch_model(family, c, params)
-  float32 = hf_models.torch_logits(model, tokens)
-  float64 = hf_models.torch_logits(model.double(), tokens)
-  _assert_same_logits(np.asarray(ours[0]), float32, float64)
+  theirs = hf_models.both_logits(family, c, params, tokens)
+  _assert_same_logits(np.asarray(ours[0]), *theirs)
 
 
 def _rotary(name):
