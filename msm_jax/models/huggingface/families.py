@@ -34,7 +34,7 @@ class Family:
     ropes_by_kind: Whether sliding and full layers have RoPEs of their own.
     full_every: Every so many layers see all tokens, the others a window; 0 is
       every layer.
-    nope_every: Every so many layers have no RoPE; 0 is none.
+    has_nope: Whether some layers have no RoPE.
     query_scale_key: Where the scale of the scores is; None has none.
     whole_heads: Whether its config class wants a width that is a multiple of
       the query heads.
@@ -53,7 +53,7 @@ class Family:
   scales_embeddings: bool | None = False
   ropes_by_kind: bool = False
   full_every: int = 0
-  nope_every: int = 0
+  has_nope: bool = False
   query_scale_key: str | None = None
   whole_heads: bool = False
   softcap_keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -246,10 +246,11 @@ FAMILIES: dict[str, Family] = {
         'max_position_embeddings': 32768,
         'tie_word_embeddings': True,
         'rope_theta': 2_000_000.0,
+        'no_rope_layer_interval': 4,
       },
       required=_REQUIRED
       | {'mlp_bias': (False,), 'use_sliding_window': (False,)},
-      nope_every=4,
+      has_nope=True,
     ),
     Family(
       name='granite',

@@ -41,6 +41,13 @@ class Keys:
     """Returns the value, which must be of `kind`: int, float or bool."""
     return typed(self._all.get(key), kind, f'config.json: {key}')
 
+  def positive(self, key: str, kind: type) -> Any:
+    """Returns the value, which must be of `kind` and more than 0."""
+    value = self.get(key, kind)
+    if not value > 0:
+      raise schema.ConfigError(f'config.json: {key}: {value}, expected > 0')
+    return value
+
   def maybe(self, key: str, kind: type) -> Any:
     """Returns the value, which must be of `kind`, or None."""
     return None if self._all.get(key) is None else self.get(key, kind)

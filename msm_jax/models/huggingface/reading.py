@@ -52,7 +52,7 @@ def read_config(
         f'config.json: {key}: {keys.raw(key)!r} is not supported for '
         f'{found.title}; expected {" or ".join(map(repr, (*allowed, None)))}'
       )
-  sizes = {ours: keys.get(key, int) for key, ours in SIZES.items()}
+  sizes = {ours: keys.positive(key, int) for key, ours in SIZES.items()}
   head_dim = keys.maybe('head_dim', int)
   if head_dim is None:
     head_dim = sizes['d_model'] // sizes['n_heads']
@@ -133,17 +133,17 @@ def _read_layers(
   if kinds is None:
     every = found.full_every
     if every and keys.has('sliding_window_pattern'):
-      every = keys.get('sliding_window_pattern', int)
+      every = keys.positive('sliding_window_pattern', int)
     kinds = [
       SLIDING if every and (n + 1) % every else FULL for n in range(n_layers)
     ]
   allowed = (FULL, SLIDING) if found.full_every else (FULL,)
   _one_for_each_layer(kinds, n_layers, allowed, 'layer_types')
   roped = [1] * n_layers
-  if found.nope_every:
+  if found.has_nope:
     roped = keys.raw('no_rope_layers')
     if roped is None:
-      every = keys.maybe('no_rope_layer_interval', int) or found.nope_every
+      every = keys.positive('no_rope_layer_interval', int)
       roped = [int((n + 1) % every != 0) for n in range(n_layers)]
     _one_for_each_layer(roped, n_layers, (0, 1), 'no_rope_layers')
   window = keys.get('sliding_window', int) if SLIDING in kinds else None
@@ -180,7 +180,7 @@ def _repeating(kinds: Sequence[LayerConfig]) -> tuple[LayerConfig, ...]:
 def _read_query_scale(keys: Keys, found: Family, head_dim: int) -> float | None:
   if found.query_scale_key is None:
     return None
-  value = keys.get(found.query_scale_key, float)
+  value = keys.positive(found.query_scale_key, float)
   if found.query_scale_key == 'query_pre_attn_scalar':
     value = value**-0.5
   return None if value == head_dim**-0.5 else value

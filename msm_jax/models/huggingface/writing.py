@@ -154,7 +154,7 @@ def _written(target: Family, c: DecoderConfig) -> dict[str, Any]:
     # Wanted even where no layer has a window.
     keys['sliding_window'] = [*windows, target.defaults['sliding_window']][0]
     keys['layer_types'] = [_kind(k) for k in kinds]
-  if target.nope_every:
+  if target.has_nope:
     keys['no_rope_layers'] = [int(k.rope is not None) for k in kinds]
   if target.scales_embeddings is None:
     scale = c.d_model**0.5 if c.scale_embeddings else 1.0
