@@ -49,11 +49,7 @@ def main(arguments: list[str]) -> None:
   convert.convert(
     flags['from'],
     flags['to'],
-    param_dtype=None,
-    tokenizer=None,
-    family=None,
-    max_shard_size=flags.get('max_shard_size', '5GB'),
-    verify=False,
+    max_shard_size=flags.get('max_shard_size', convert.DEFAULT_SHARD_SIZE),
   )
   print(peak_bytes())
 

@@ -58,15 +58,8 @@ _OTHERS: dict[str, dict[str, Any]] = {
 
 
 def run(source: Any, target: Any, **flags: Any) -> str:
-  """Converts as the command does, with the defaults of its flags."""
-  defaults: dict[str, Any] = {
-    'param_dtype': None,
-    'tokenizer': None,
-    'family': None,
-    'max_shard_size': '5GB',
-    'verify': False,
-  }
-  return convert.convert(str(source), str(target), **defaults | flags)
+  """Converts as the command does."""
+  return convert.convert(str(source), str(target), **flags)
 
 
 def save(

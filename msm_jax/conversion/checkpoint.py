@@ -10,10 +10,14 @@ from msm_jax import schema
 from msm_jax import storage
 from msm_jax import tokenizers
 from msm_jax import training
+from msm_jax.conversion import adapters as adapters_lib
 from msm_jax.conversion import errors
 from msm_jax.conversion import importing
 from msm_jax.conversion import stacks
+from msm_jax.models import lora as lora_lib
 from msm_jax.training import checkpoints as checkpoints_lib
+
+ADAPTERS = ('merge', 'drop')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +28,15 @@ class Found:
     workdir: Of the run, or of the conversion.
     meta: What is known of it.
     config: Its architecture.
-    reader: Of its parameters.
+    lora: Its adapters, if it has any.
+    reader: Of its parameters, adapters and what is frozen, as they are kept.
   """
 
   workdir: str
   meta: checkpoints_lib.Meta
   config: models.DecoderConfig
-  reader: stacks.StackReader
+  lora: lora_lib.LoRAConfig | None
+  reader: stacks.Reader
 
   @property
   def where(self) -> str:
@@ -44,6 +50,9 @@ class Found:
     """
     if param_dtype is not None:
       return np.dtype(param_dtype)
+    if self.lora is not None:
+      # Of the model that training would go on with.
+      return np.dtype(self.config.param_dtype)
     found = {self.reader.leaf(path).dtype for path in self.reader.paths}
     if len(found) > 1:
       raise errors.ConversionError(
@@ -51,6 +60,37 @@ class Found:
         '--param_dtype as which to write all of them'
       )
     return np.dtype(found.pop())
+
+  def dense(self, adapters: str | None, dtype: np.dtype) -> stacks.Reader:
+    """Returns a reader of the model without adapters.
+
+    Args:
+      adapters: One of `ADAPTERS`, if there are adapters: `'merge'` adds them
+        into the kernels, `'drop'` leaves the base that they were trained on.
+      dtype: Of kernels that have to be made.
+
+    Raises:
+      ConfigError: If that is not said, or there is nothing to say.
+    """
+    if self.lora is None:
+      if adapters is not None:
+        raise schema.ConfigError(
+          f'--adapters={adapters}: {self.where} has no adapters; leave it out'
+        )
+      return self.reader
+    if adapters is None:
+      raise schema.ConfigError(
+        f'{self.where}: has adapters; say --adapters=merge, or --adapters=drop '
+        'for the base that they were trained on, or export them alone with '
+        '--to=peft:DIR'
+      )
+    schema.one_of(adapters, ADAPTERS, '--adapters')
+    return adapters_lib.DenseReader(
+      self.reader,
+      models.Model(self.config, self.lora),
+      dtype,
+      merge=adapters == 'merge',
+    )
 
 
 def split_source(text: str) -> tuple[str, str | None]:
@@ -83,15 +123,18 @@ def find(workdir: str, phase: str | None) -> Found:
       meta = ended[-1]
     else:
       meta = checkpoints.meta(checkpoints.phase_end(phase))
+  lora = meta.lora()
+  items = [storage.join(directory, str(meta.step), 'params')]
+  if lora is not None:
+    items.append(storage.join(directory, str(meta.base_step), 'frozen'))
   return Found(
     workdir=workdir,
     meta=meta,
     config=schema.structure(
       models.DecoderConfig, meta.config['model'], f'{workdir}: model'
     ),
-    reader=stacks.StackReader(
-      storage.join(directory, str(meta.step), 'params')
-    ),
+    lora=lora,
+    reader=stacks.JoinedReader([stacks.StackReader(item) for item in items]),
   )
 
 

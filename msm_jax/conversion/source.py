@@ -1,6 +1,7 @@
 """A published model: config.json and tensors, checked before a byte moves."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
@@ -219,16 +220,29 @@ def leaves(config: models.DecoderConfig) -> dict[stacks.Path, Any]:
   return stacks.flatten(models.Model(config).abstract_params())
 
 
-def load(source: Source) -> models.Params:
-  """Reads all parameters into host memory; for comparisons, not conversions.
+def parts(
+  config: models.DecoderConfig,
+) -> Iterator[tuple[stacks.Path, int | None]]:
+  """Yields every leaf of a model, stacked ones a layer at a time."""
+  for path, leaf in leaves(config).items():
+    if path[0] in STACKED:
+      yield from ((path, layer) for layer in range(leaf.shape[0]))
+    else:
+      yield path, None
+
+
+def fill(
+  config: models.DecoderConfig, slices: Iterable[stacks.Slice]
+) -> models.Params:
+  """Collects all parameters in host memory; for comparisons.
 
   Returns:
     A tree of NumPy arrays of `config.param_dtype`.
   """
   flat = {
     path: np.empty(leaf.shape, leaf.dtype)
-    for path, leaf in leaves(source.config).items()
+    for path, leaf in leaves(config).items()
   }
-  for s in source.slices():
+  for s in slices:
     flat[s.path][() if s.layer is None else s.layer] = s.value
   return stacks.unflatten(flat)

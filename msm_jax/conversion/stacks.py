@@ -10,12 +10,14 @@ and the rename at the end. What is written is read by plain Orbax.
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import itertools
 import json
 import math
 import pathlib
 from typing import Any
+from typing import Protocol
 
 from etils import epath
 import jax
@@ -341,6 +343,23 @@ def save(
     manager.close()
 
 
+class Reader(Protocol):
+  """Reads leaves, a layer at a time."""
+
+  @property
+  def paths(self) -> Sequence[Path]:
+    """Of all leaves."""
+    ...
+
+  def leaf(self, path: Path) -> jax.ShapeDtypeStruct:
+    """Returns the shape and dtype of a leaf."""
+    ...
+
+  def read(self, path: Path, layer: int | None) -> np.ndarray:
+    """Returns one layer of a leaf, or, with None, all of it."""
+    ...
+
+
 class StackReader:
   """Reads leaves of a checkpoint's item, a layer at a time."""
 
@@ -390,3 +409,20 @@ class StackReader:
     """Returns one layer of a leaf, or, with None, all of it."""
     array = self._array(path)
     return (array if layer is None else array[layer]).read().result()
+
+
+class JoinedReader:
+  """Reads leaves of several items as if they were one."""
+
+  def __init__(self, readers: Iterable[StackReader]):
+    self._readers = {path: r for r in readers for path in r.paths}
+
+  @property
+  def paths(self) -> list[Path]:
+    return list(self._readers)
+
+  def leaf(self, path: Path) -> jax.ShapeDtypeStruct:
+    return self._readers[path].leaf(path)
+
+  def read(self, path: Path, layer: int | None) -> np.ndarray:
+    return self._readers[path].read(path, layer)

@@ -23,6 +23,7 @@ from msm_jax.conversion import dtypes
 from msm_jax.conversion import errors
 from msm_jax.conversion import importing
 from msm_jax.conversion import source as source_lib
+from msm_jax.conversion import stacks
 from msm_jax.conversion import tensor_files
 
 # Two right implementations differ by far less in float32.
@@ -85,18 +86,21 @@ class Report:
 
 
 def _check_tensors(
-  found: checkpoint.Found, source: source_lib.Source, dtype: np.dtype
+  found: checkpoint.Found,
+  reader: stacks.Reader,
+  source: source_lib.Source,
+  dtype: np.dtype,
 ) -> int:
   """Compares all tensors as `dtype`, one of each at a time."""
   wrong = []
-  with tensor_files.Reader() as reader:
+  with tensor_files.Reader() as files:
     for part in source.parts:
       spec = part.spec
       ours, theirs = (
         dtypes.cast(x, dtype, spec.name).tobytes()
         for x in (
-          found.reader.read(spec.path, spec.layer),
-          spec.to_ours(reader.read(part.tensor)),
+          reader.read(spec.path, spec.layer),
+          spec.to_ours(files.read(part.tensor)),
         )
       )
       if ours != theirs:
@@ -140,7 +144,16 @@ def _logits(
   return model.logits(params, tokens_BT, jnp.ones_like(tokens_BT), positions_BT)
 
 
-def _restore(found: checkpoint.Found) -> models.Params:
+def _restore(found: checkpoint.Found, reader: stacks.Reader) -> models.Params:
+  """Restores a checkpoint as a run or an evaluation would; adapters gone."""
+  if found.lora is not None:
+    return source_lib.fill(
+      found.config,
+      (
+        stacks.Slice(path, layer, reader.read(path, layer))
+        for path, layer in source_lib.parts(found.config)
+      ),
+    )
   directory = storage.join(found.workdir, importing.CHECKPOINTS)
   with contextlib.closing(
     training.Checkpoints(directory, read_only=True)
@@ -189,7 +202,13 @@ def difference(one: np.ndarray, other: np.ndarray) -> Difference:
   )
 
 
-def verify(found: checkpoint.Found, folder: str, *, written: str) -> Report:
+def verify(
+  found: checkpoint.Found,
+  folder: str,
+  *,
+  written: str,
+  adapters: str | None = None,
+) -> Report:
   """Compares a checkpoint with a published folder.
 
   Args:
@@ -197,6 +216,7 @@ def verify(found: checkpoint.Found, folder: str, *, written: str) -> Report:
     folder: As `transformers` saves it; local if theirs is to be compared.
     written: `'checkpoint'` or `'folder'`: which of the two was made of the
       other, whose parameters are rounded to its dtype if theirs is another.
+    adapters: See `checkpoint.Found.dense`.
 
   Raises:
     ConversionError: If they differ, saying in what.
@@ -205,13 +225,19 @@ def verify(found: checkpoint.Found, folder: str, *, written: str) -> Report:
   dtype = np.dtype(source.config.param_dtype)
   if written == 'folder':
     dtype = tensor_files.DTYPES[source.parts[0].tensor.dtype]
-  n_tensors = _check_tensors(found, source, dtype)
+  reader = found.dense(adapters, dtype)
+  n_tensors = _check_tensors(found, reader, source, dtype)
   tokens_BT = _tokens(source.config.vocab_size)
-  logits = _our_logits(found.config, _restore(found), dtype, tokens_BT)
+  logits = _our_logits(found.config, _restore(found, reader), dtype, tokens_BT)
   gc.collect()
   ours = difference(
     logits,
-    _our_logits(source.config, source_lib.load(source), dtype, tokens_BT),
+    _our_logits(
+      source.config,
+      source_lib.fill(source.config, source.slices()),
+      dtype,
+      tokens_BT,
+    ),
   )
   gc.collect()
   reference = None
