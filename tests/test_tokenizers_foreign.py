@@ -185,6 +185,22 @@ def test_a_llama_2_conversation_is_that_of_its_reference_code(load):
   assert rendered.tokens[: n - 1] == prompt
 
 
+@every_model
+def test_u_2581_of_a_message_is_kept_and_moves_no_span(name, load):
+  tokenizer = load(name)
+  chat = [
+    {'role': 'user', 'content': 'a\u2581b \u2581\u2581 c'},
+    {'role': 'assistant', 'content': 'The \u2581first.'},
+  ]
+  rendered = tokenizer.render_chat(chat)
+  end = '<end_of_turn>' if name == 'gemma3' else ' </s>'
+  assert chat[0]['content'] in tokenizer.decode(rendered.tokens)
+  (span,) = rendered.spans
+  assert tokenizer.decode(rendered.tokens[span.start : span.stop]) == (
+    'The \u2581first.' + end
+  )
+
+
 def test_roles_are_those_of_the_model(load):
   for name, bos, eos, pad in (
     ('gemma3', '<bos>', '<eos>', '<pad>'),
@@ -214,8 +230,8 @@ def test_what_files_call_special_is_a_control_token(folders, tmp_path):
     'additional_special_tokens': ['<start_of_turn>'],
     'chat_template': tokenizer_families.built_in('gemma3'),
     'added_tokens_decoder': {
-      '4': {'content': '<end_of_turn>', 'special': True},
-      '8': {'content': '<table>', 'special': False},
+      '8': {'content': '<table>', 'special': True},
+      '6': {'content': '\n', 'special': False},
     },
   }
   (tmp_path / 'tokenizer_config.json').write_text(json.dumps(config))
@@ -224,10 +240,10 @@ def test_what_files_call_special_is_a_control_token(folders, tmp_path):
     control_tokens=('<table>',), template='gemma3'
   )
   again = tokenizers.load_tokenizer(folders['gemma3'], spec)
-  assert set(again.control_ids) - set(tokenizer.control_ids) == {'<table>'}
-  assert tokenizer.render_chat(CHAT) == _load(
-    folders['gemma3'], 'gemma3'
-  ).render_chat(CHAT)
+  plain = _load(folders['gemma3'], 'gemma3')
+  assert set(tokenizer.control_ids) - set(plain.control_ids) == {'<table>'}
+  assert again.control_ids == tokenizer.control_ids
+  assert tokenizer.render_chat(CHAT) == plain.render_chat(CHAT)
   config['bos_token'] = '<BOS>'
   (tmp_path / 'tokenizer_config.json').write_text(json.dumps(config))
   with pytest.raises(

@@ -203,7 +203,6 @@ def _read(
   known = {t.content: t for t in tokenizer.get_added_tokens_decoder().values()}
   for name in sorted(named):
     token = known.get(name, tokenizers.AddedToken(name, normalized=False))
-    token.special = True
     tokenizer.add_special_tokens([token])
   tokenizer.encode_special_tokens = True
   return tokenizer
