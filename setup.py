@@ -10,6 +10,7 @@ CORE = [
   'absl-py',
   'array-record',
   'datasketch',
+  'etils',
   'flax',
   'fsspec',
   'gcsfs',
@@ -18,6 +19,7 @@ CORE = [
   'jinja2',
   'matplotlib',
   'ml_collections',
+  'ml_dtypes',
   'numpy',
   'optax',
   'orbax-checkpoint',
@@ -25,6 +27,7 @@ CORE = [
   'scipy',
   'sentencepiece',
   'tensorboardX',
+  'tensorstore',
   'tokenizers',
 ]
 
