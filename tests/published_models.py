@@ -1,5 +1,6 @@
 """Folders as `transformers` saves them, small, for tests of conversions."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -11,8 +12,13 @@ import tokenizer_families
 
 from msm_jax import convert
 from msm_jax import models
+from msm_jax import training
 from msm_jax.conversion import tensor_files
 from msm_jax.models import huggingface
+from msm_jax.models import lora as lora_lib
+from msm_jax.training import checkpoints as checkpoints_lib
+from msm_jax.training import optimizer
+from msm_jax.training import step as step_lib
 
 VOCAB_SIZE = 832
 CONFIG = models.DecoderConfig(
@@ -135,6 +141,31 @@ def write(
   (folder / 'config.json').write_text(json.dumps(raw))
   add_tokenizer(folder, tokenizer)
   return folder
+
+
+def save_run(workdir: pathlib.Path, model, params, tokenizer) -> None:
+  """Writes the checkpoint of a run of one phase, `sft`, without running it."""
+  trained, frozen = lora_lib.split(params)
+  phase = {'name': 'sft', 'lora': None}
+  if model.lora is not None:
+    phase['lora'] = dataclasses.asdict(model.lora)
+  checkpoints = training.Checkpoints(workdir / 'checkpoints')
+  checkpoints.save(
+    step_lib.TrainState(params, optimizer.init(trained)),
+    checkpoints_lib.Meta(
+      step=5,
+      phase='sft',
+      phase_update=5,
+      phase_ended=True,
+      schedule_position=5,
+      config={'model': dataclasses.asdict(model.config), 'phases': [phase]},
+      fingerprints={'tokenizer': tokenizer.fingerprint},
+      environment={},
+      metrics={},
+      base='sft' if frozen else None,
+    ),
+  )
+  checkpoints.close()
 
 
 def tensors(folder: pathlib.Path) -> dict[str, Any]:

@@ -14,12 +14,8 @@ from safetensors import numpy as files
 from msm_jax import models
 from msm_jax import schema
 from msm_jax import tokenizers
-from msm_jax import training
 from msm_jax.models import crossing
 from msm_jax.models import lora as lora_lib
-from msm_jax.training import checkpoints as checkpoints_lib
-from msm_jax.training import optimizer
-from msm_jax.training import step as step_lib
 
 torch = hf_models.import_torch()
 transformers = pytest.importorskip('transformers')
@@ -94,26 +90,7 @@ def trained_run(request, tmp_path_factory):
   (root / 'tokenizer').mkdir()
   published_models.add_tokenizer(root / 'tokenizer', 'olmo2')
   tokenizer = tokenizers.load_tokenizer(root / 'tokenizer')
-  checkpoints = training.Checkpoints(root / 'checkpoints')
-  checkpoints.save(
-    step_lib.TrainState(params, optimizer.init(lora_lib.split(params)[0])),
-    checkpoints_lib.Meta(
-      step=5,
-      phase='sft',
-      phase_update=5,
-      phase_ended=True,
-      schedule_position=5,
-      config={
-        'model': dataclasses.asdict(config),
-        'phases': [{'name': 'sft', 'lora': dataclasses.asdict(lora)}],
-      },
-      fingerprints={'tokenizer': tokenizer.fingerprint},
-      environment={},
-      metrics={},
-      base='sft',
-    ),
-  )
-  checkpoints.close()
+  published_models.save_run(root, model, params, tokenizer)
   return Run(root, model, params, str(root / 'tokenizer'))
 
 

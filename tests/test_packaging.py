@@ -52,6 +52,7 @@ def _python(installed: pathlib.Path, *arguments: str) -> str:
     'msm_jax.prepare',
     'msm_jax.train_tokenizer',
     'msm_jax.import_tokenizer',
+    'msm_jax.convert',
     'msm_jax.evaluate',
     'msm_jax.data.show',
     'msm_jax.report.__main__',

@@ -15,6 +15,7 @@ from msm_jax import tokenizers
 from msm_jax.conversion import adapters as adapters_lib
 from msm_jax.conversion import checkpoint
 from msm_jax.conversion import errors
+from msm_jax.conversion import own_tokenizer
 from msm_jax.conversion import source as source_lib
 from msm_jax.conversion import stacks
 from msm_jax.conversion import tensor_files
@@ -58,9 +59,12 @@ def _write_tokenizer(
   folder: str, tokenizer: tokenizers.Tokenizer, ids: dict[str, Any]
 ) -> None:
   """Writes what a tokenizer was read from, and how to generate with it."""
-  for name, data in tokenizer.files.items():
+  files = tokenizer.files
+  if isinstance(tokenizer, tokenizers.SentencePieceTokenizer):
+    files = own_tokenizer.files(tokenizer)
+  for name, data in files.items():
     storage.write_atomic(storage.join(folder, name), data)
-  if GENERATION_CONFIG not in tokenizer.files:
+  if GENERATION_CONFIG not in files:
     _write_json(storage.join(folder, GENERATION_CONFIG), ids)
 
 
