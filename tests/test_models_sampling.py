@@ -176,7 +176,8 @@ def _program_inputs(T):
   dials = drawing.Dials(
     jax.random.split(jax.random.key(0), 2),
     jnp.float32(1),
-    jnp.float32(1),
+    jnp.int32(0),
+    jnp.float32(0),
     jnp.int32(37),
   )
   padding = jnp.asarray([0, 3], jnp.int32)

@@ -31,11 +31,12 @@ def _logits(rows=16, V=97, seed=0):
   return (3 * rng.normal(size=(rows, V))).astype(np.float32)
 
 
-def _dials(rows, temperature=1.0, top_p=None, n_ids=10**6, seed=0):
+def _dials(rows, temperature=1.0, top_k=None, top_p=None, n_ids=10**6, seed=0):
   return drawing.Dials(
     jax.random.split(jax.random.key(seed), rows),
     jnp.float32(temperature),
-    jnp.float32(1 if top_p is None else top_p),
+    jnp.int32(top_k or 0),
+    jnp.float32(top_p or 0),
     jnp.int32(n_ids),
   )
 
@@ -50,7 +51,7 @@ def _distribution(logits, temperature, top_k, top_p, n_ids=10**6):
   rule = config.rule_of(
     models.SamplingConfig(1, temperature, top_k=top_k, top_p=top_p)
   )
-  dials = _dials(len(logits), temperature, top_p, n_ids)
+  dials = _dials(len(logits), temperature, top_k, top_p, n_ids)
   return np.asarray(jax.nn.softmax(_filtered(logits, rule, dials), axis=-1))
 
 
@@ -104,8 +105,8 @@ def test_what_is_drawn_by_is_that_of_transformers(temperature, top_k, top_p):
 )
 def test_equals_are_kept_or_dropped_together(levels, top_k, top_p):
   logits = np.asarray([levels], np.float32)
-  rule = drawing.Rule(False, None if top_k == 8 else top_k, top_p is not None)
-  kept = np.isfinite(_filtered(logits, rule, _dials(1, 1.0, top_p))[0])
+  rule = drawing.Rule(False, top_k is not None, top_p is not None)
+  kept = np.isfinite(_filtered(logits, rule, _dials(1, 1.0, top_k, top_p))[0])
   expected = _reference(logits[0], 1.0, top_k, top_p) > 0
   # Where the mass meets top_p but for rounding, either is right.
   hypothesis.assume(
@@ -133,10 +134,8 @@ def test_mass_is_counted_among_the_ids_that_may_be_drawn():
 
 
 def _draws(logits_V, n, *, rows=2000, steps=100, seed=0, **fields):
-  rule = drawing.Rule(False, fields.get('top_k'), 'top_p' in fields)
-  dials = _dials(
-    rows, fields.get('temperature', 1.0), fields.get('top_p'), seed=seed
-  )
+  rule = drawing.Rule(False, 'top_k' in fields, 'top_p' in fields)
+  dials = _dials(rows, seed=seed, **fields)
   logits = jnp.broadcast_to(logits_V, (rows, len(logits_V)))
 
   @jax.jit

@@ -168,12 +168,12 @@ def _steps(monkeypatch):
 
 
 def test_the_loop_ends_when_every_row_has(monkeypatch):
-  # Three rows make a batch of four.
-  longest = max(f.tokens.index(3) for f in FREE[:3])
-  assert longest < N - 1
+  # Three rows make a batch of four; the fourth would go on for ever.
+  ends = [tuple(f.tokens[9:13]) for f in FREE[:3]]
   drawn = _steps(monkeypatch)
-  _sample(PROMPTS[:3], stop_ids=(3,))
-  assert drawn == [longest]
+  samples = _sample(PROMPTS[:3], stop_sequences=tuple(ends))
+  assert [len(s.tokens) for s in samples] == [9, 9, 9]
+  assert drawn == [12]
 
 
 def test_texts_are_looked_at_now_and_then_and_end_the_loop(monkeypatch):
@@ -231,6 +231,21 @@ def test_no_prompts_give_no_samples():
 def test_what_cannot_be_sampled_is_refused(prompts, fields, message):
   with pytest.raises(ValueError, match=message):
     _sample(prompts, **fields)
+
+
+def test_prompts_of_like_lengths_are_drawn_together(monkeypatch):
+  shapes = []
+  prefill = programs.prefill
+
+  def recording(*args):
+    shapes.append(args[-2].shape)
+    return prefill(*args)
+
+  monkeypatch.setattr(programs, 'prefill', recording)
+  prompts = [[1], [2] * 20, [3], [4] * 20, [1, 2]]
+  config = models.SamplingConfig(3)
+  models.sample(MODEL, PARAMS, prompts, config, batch_size=2)
+  assert shapes == [(2, 24), (2, 16), (1, 16)]
 
 
 def test_rows_drawn_at_a_time_must_be_some():

@@ -88,4 +88,4 @@ def rule_of(config: SamplingConfig) -> drawing.Rule:
     return drawing.Rule(greedy=True)
   # All of the mass is more than rounded sums may reach.
   has_top_p = config.top_p is not None and config.top_p < 1
-  return drawing.Rule(False, config.top_k, has_top_p)
+  return drawing.Rule(False, config.top_k is not None, has_top_p)

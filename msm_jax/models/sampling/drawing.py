@@ -8,14 +8,15 @@ the order of the vocabulary, and may be a little more than was asked for.
 Shapes: `B` batch, `V` vocabulary.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-# As an integer, the bits of a float32 that is at least 0 have its order.
-_JUST_ABOVE_ONE = 0x3F800001
+# Bits of a float32; of those ≥ 0 they have the floats' order.
+_INFINITY = 0x7F800000
 
 _Bounds = tuple[jax.Array, jax.Array]
 
@@ -26,12 +27,12 @@ class Rule:
 
   Attributes:
     greedy: Whether the likeliest token is taken; the first one of equals.
-    top_k: How many of the likeliest are kept; None keeps all.
+    has_top_k: Whether `Dials.top_k` counts.
     has_top_p: Whether `Dials.top_p` counts.
   """
 
   greedy: bool
-  top_k: int | None = None
+  has_top_k: bool = False
   has_top_p: bool = False
 
 
@@ -41,58 +42,70 @@ class Dials(NamedTuple):
   Attributes:
     keys_B: A random key for each row.
     temperature: What logits are divided by.
-    top_p: The likeliest tokens are kept whose mass reaches this.
+    top_k: So many of the likeliest tokens are kept.
+    top_p: Of these the likeliest are kept whose mass reaches this.
     n_ids: Ids from this on are never taken.
   """
 
   keys_B: jax.Array
   temperature: jax.Array
+  top_k: jax.Array
   top_p: jax.Array
   n_ids: jax.Array
 
 
-def _least_kept(p_BV: jax.Array, top_p: jax.Array) -> jax.Array:
-  """The largest `t` such that tokens with p ≥ t have a mass ≥ `top_p`.
+def _least(enough: Callable[[jax.Array], jax.Array], B: int) -> jax.Array:
+  """Returns the least of 0 … bits of infinity that is enough, `[B]` int32.
 
-  Found by bisection over the bits of `t`, since sorting a vocabulary takes ten
-  times as long. 0 if all tokens together fall short of `top_p` by rounding.
+  By bisection, since sorting a vocabulary takes ten times as long.
+
+  Args:
+    enough: From an integer for each row to whether it is; true from some
+      integer on.
+    B: Rows.
   """
-  bits_BV = jax.lax.bitcast_convert_type(p_BV, jnp.int32)
 
   def halve(_: jax.Array, bounds: _Bounds) -> _Bounds:
     low_B, high_B = bounds
     middle_B = low_B + (high_B - low_B) // 2
-    mass_B = jnp.sum(p_BV, axis=-1, where=bits_BV >= middle_B[:, None])
-    enough_B = mass_B >= top_p
+    enough_B = enough(middle_B)
     return (
-      jnp.where(enough_B, middle_B, low_B),
-      jnp.where(enough_B, high_B, middle_B),
+      jnp.where(enough_B, low_B, middle_B + 1),
+      jnp.where(enough_B, middle_B, high_B),
     )
 
-  B = p_BV.shape[0]
-  bounds = (
-    jnp.zeros(B, jnp.int32),
-    jnp.full(B, _JUST_ABOVE_ONE, jnp.int32),
-  )
-  low_B, _ = jax.lax.fori_loop(0, 30, halve, bounds)
-  return jax.lax.bitcast_convert_type(low_B, jnp.float32)
+  bounds = jnp.zeros(B, jnp.int32), jnp.full(B, _INFINITY, jnp.int32)
+  return jax.lax.fori_loop(0, 31, halve, bounds)[1]
 
 
 def filtered(logits_BV: jax.Array, rule: Rule, dials: Dials) -> jax.Array:
   """Returns the logits that tokens are drawn by; -inf is never drawn."""
-  V = logits_BV.shape[-1]
+  B, V = logits_BV.shape
   known_V = jnp.arange(V) < dials.n_ids
   logits_BV = jnp.where(known_V[None], logits_BV, -jnp.inf)
   # A maximum of 0 keeps small temperatures from overflowing.
   logits_BV = logits_BV - jnp.max(logits_BV, axis=-1, keepdims=True)
   logits_BV = logits_BV / dials.temperature
-  if rule.top_k is not None and rule.top_k < V:
-    kept_BK, _ = jax.lax.top_k(logits_BV, rule.top_k)
-    logits_BV = jnp.where(logits_BV >= kept_BK[:, -1:], logits_BV, -jnp.inf)
+  # How far below the maximum, as an integer of the same order.
+  below_BV = jax.lax.bitcast_convert_type(jnp.abs(logits_BV), jnp.int32)
+  if rule.has_top_k:
+    limit_B = _least(
+      lambda limit_B: (
+        jnp.sum(below_BV <= limit_B[:, None], axis=-1) >= dials.top_k
+      ),
+      B,
+    )
+    logits_BV = jnp.where(below_BV <= limit_B[:, None], logits_BV, -jnp.inf)
   if rule.has_top_p:
     p_BV = jax.nn.softmax(logits_BV, axis=-1)
-    least_B1 = _least_kept(p_BV, dials.top_p)[:, None]
-    logits_BV = jnp.where(p_BV >= least_B1, logits_BV, -jnp.inf)
+    limit_B = _least(
+      lambda limit_B: (
+        jnp.sum(p_BV, axis=-1, where=below_BV <= limit_B[:, None])
+        >= dials.top_p
+      ),
+      B,
+    )
+    logits_BV = jnp.where(below_BV <= limit_B[:, None], logits_BV, -jnp.inf)
   return logits_BV
 
 

@@ -122,7 +122,8 @@ class _Batch:
       drawing.Dials(
         of_rows(programs.row_keys(jnp.uint32(config.seed), prompt_B, copy_B)),
         jnp.float32(config.temperature),
-        jnp.float32(1 if config.top_p is None else config.top_p),
+        jnp.int32(config.top_k or 0),
+        jnp.float32(config.top_p or 0),
         jnp.int32(config.n_ids or model.config.vocab_size),
       ),
     )
@@ -361,6 +362,8 @@ def sample(
   batch_size: int = 64,
 ) -> list[Sample]:
   """Continues each prompt; see `Sampler`, which is for many calls."""
+  if not prompts:
+    return []
   return Sampler(model, params).sample(
     prompts, config, decode=decode, batch_size=batch_size
   )
