@@ -3,16 +3,15 @@
     python -m msm_jax.convert --from=hf:Qwen3-8B-Base --to=gs://bucket/qwen3-8b
     python -m msm_jax.convert --from=runs/x@sft --to=hf:exported \\
       --tokenizer=qwen3-8b/tokenizer
-
     python -m msm_jax.convert --from=runs/lora@sft --to=peft:adapter \\
       --tokenizer=qwen3-8b/tokenizer --base_model=Qwen/Qwen3-8B-Base
 
 `hf:DIR` is a folder as `transformers` saves it, `peft:DIR` one of adapters as
 PEFT does. Anything else is a workdir, of a training run or of a conversion;
 `DIR@PHASE` is its checkpoint at the end of that phase, without `@PHASE` that of
-its last. A converted checkpoint is the end
-of a phase called `converted`: a run begins from it with
-`init_from={'workdir': DIR, 'phase': 'converted'}`. See docs/convert.md.
+its last. A conversion's is the end of a phase called `converted`: a run begins
+from it with `init_from={'workdir': DIR, 'phase': 'converted'}`. See
+docs/convert.md.
 """
 
 import re

@@ -28,7 +28,15 @@ _CHAT = [
 ]
 
 
-@pytest.fixture(scope='module', params=['llama', 'qwen3', 'gemma3', 'olmo2'])
+@pytest.fixture(
+  scope='module',
+  params=[
+    'llama',
+    'qwen3',
+    'gemma3',
+    pytest.param('olmo2', marks=pytest.mark.slow),
+  ],
+)
 def trip(request, tmp_path_factory):
   """A published model, the checkpoint made of it, and that exported again."""
   root = tmp_path_factory.mktemp(request.param)

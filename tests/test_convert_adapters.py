@@ -75,8 +75,10 @@ class Run:
   scope='module',
   params=[
     'dora',
-    'some',
-    *(pytest.param(v, marks=pytest.mark.slow) for v in ('lora', 'int8', 'nf4')),
+    *(
+      pytest.param(v, marks=pytest.mark.slow)
+      for v in ('lora', 'some', 'int8', 'nf4')
+    ),
   ],
 )
 def trained_run(request, tmp_path_factory):

@@ -86,6 +86,7 @@ def test_an_import_that_was_killed_leaves_no_model_and_is_done_again(
   assert_same_tensors(tmp_path / 'back', theirs)
 
 
+@pytest.mark.slow
 def test_an_export_that_was_killed_leaves_no_folder_and_is_done_again(
   theirs, tmp_path
 ):
@@ -98,6 +99,7 @@ def test_an_export_that_was_killed_leaves_no_folder_and_is_done_again(
   assert sorted(f.name for f in tmp_path.iterdir()) == ['back', 'ours']
 
 
+@pytest.mark.slow
 def test_an_export_that_was_killed_leaves_the_older_one(theirs, tmp_path):
   run(f'hf:{theirs}', tmp_path / 'ours')
   back = tmp_path / 'back'
@@ -107,6 +109,7 @@ def test_an_export_that_was_killed_leaves_the_older_one(theirs, tmp_path):
   assert_same_tensors(back, theirs)
 
 
+@pytest.mark.slow
 def test_a_bucket_holds_what_a_folder_does(theirs, tmp_path):
   with gcs.emulator() as environment:
     environment = {

@@ -76,6 +76,7 @@ def test_an_export_holds_one_tensor_and_less_than_a_shard(root, imported):
   assert large - tiny < 1.3 * LARGEST + SHARD
 
 
+@pytest.mark.slow
 def test_restoring_onto_eight_devices_never_holds_the_model_twice(
   root, imported
 ):

@@ -35,7 +35,10 @@ CHAT = [
 LINES = ''.join(pydoc_data.topics.topics.values()).splitlines()
 
 
-@pytest.fixture(scope='module', params=['bpe', 'unigram'])
+@pytest.fixture(
+  scope='module',
+  params=['bpe', pytest.param('unigram', marks=pytest.mark.slow)],
+)
 def kind(request):
   return request.param
 

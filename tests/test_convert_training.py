@@ -62,6 +62,7 @@ def refuse(raw, workdir, match):
   assert not (workdir / 'run.json').exists(), 'nothing may be claimed'
 
 
+@pytest.mark.slow
 def test_a_run_begins_from_a_published_model_and_is_published(root, tmp_path):
   run_config = training.load(config(root))
   mesh = step_lib.make_mesh()
