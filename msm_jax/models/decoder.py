@@ -166,8 +166,11 @@ class Decoder(nnx.Module):
       lambda a: a.reshape(a.shape[0] // P, P, *a.shape[1:]), stacked
     )
 
-    def one_layer(kind, x_BTD, params, state):
-      block = nnx.merge(graphdef, params)
+    def one_layer(kind, i, x_BTD, params, state):
+      # Taken here, so that a backward pass takes it again: what a scan would
+      # save of each layer's part is a copy of all parameters.
+      of_layer = jax.tree.map(lambda a: a[i], params)
+      block = nnx.merge(graphdef, of_layer)
       return block(x_BTD, positions_BT, kind, mix, state)
 
     if c.remat != 'none':
@@ -175,16 +178,15 @@ class Decoder(nnx.Module):
         one_layer,
         policy=REMAT_POLICIES[c.remat],
         prevent_cse=False,
-        static_argnums=0,
+        static_argnums=(0, 1),
       )
 
     def repetition(x_BTD, xs):
       params, states = xs
       new = []
       for i, kind in enumerate(kinds):
-        of_layer = jax.tree.map(lambda a, i=i: a[i], params)
         before = None if states is None else states[i]
-        x_BTD, after = one_layer(kind, x_BTD, of_layer, before)
+        x_BTD, after = one_layer(kind, i, x_BTD, params, before)
         new.append(after)
       return x_BTD, tuple(new)
 
