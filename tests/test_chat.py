@@ -124,6 +124,15 @@ def test_what_was_said_before_an_interruption_stays():
   assert conversation.messages[-1] == {'role': 'assistant', 'content': 'Hell'}
 
 
+@pytest.fixture
+def interruptions():
+  """Ctrl-C as in a terminal: a job in the background is started deaf to it."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures('interruptions')
 def test_an_interruption_ends_the_answer_and_not_the_program():
   with chat.interruptible() as stop:
     assert not stop()
@@ -253,6 +262,7 @@ class Terminal:
     os.close(self._screen)
 
 
+@pytest.mark.usefixtures('interruptions')
 def test_in_a_terminal_ctrl_c_ends_the_answer_only(root):
   terminal = Terminal(command(root, '--max_new_tokens=20000'))
   try:
@@ -267,7 +277,9 @@ def test_in_a_terminal_ctrl_c_ends_the_answer_only(root):
     terminal.until(r'\r\n> $')
     assert terminal.process.poll() is None
     # At the prompt it takes back what was typed.
-    terminal.type('never sent\x03')
+    terminal.type('never sent')
+    terminal.until('never sent$')
+    terminal.type('\x03')
     terminal.until(r'\r\n> $')
     terminal.type('/reset\n')
     terminal.until('> $')

@@ -12,7 +12,8 @@ import teacher_process
 from data_gen import teachers
 
 CONCURRENCY = 64
-COUNT = 600
+# Far more than the kills can let through, however late they come.
+COUNT = 2400
 KILLS = 20
 # Faults of every kind; those of the answers are part of what must not change.
 FAULTS = {
