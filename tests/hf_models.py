@@ -79,12 +79,15 @@ def config(family, *, window=5, context=16, whole=False):
     'gemma2': {
       'attention_softcap': 3.0,
       'final_softcap': 2.0,
-      'pattern': (models.LayerConfig(window), models.LayerConfig()),
+      'pattern': (
+        _layer(1e4, 'linear', 2.0, window=window),
+        _layer(1e4, 'linear', 2.0),
+      ),
       **_GEMMA,
     },
     'gemma3': {
       'qk_norm': 'head',
-      'pattern': (_layer(1e4, window=window),) * (5 if whole else 1)
+      'pattern': (_layer(2e4, window=window),) * (5 if whole else 1)
       + (_layer(1e6, 'linear', 8.0),),
       **_GEMMA,
     },

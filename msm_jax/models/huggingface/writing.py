@@ -146,9 +146,6 @@ def _written(target: Family, c: DecoderConfig) -> dict[str, Any]:
     **{key: getattr(c, ours) for ours, key in target.softcap_keys.items()},
     **ropes.write(target, *(_rope(kinds, k) for k in (FULL, SLIDING))),
   }
-  for key in ('attention_bias', 'mlp_bias', 'use_sliding_window'):
-    if key in target.required:
-      keys[key] = False
   if target.full_every:
     windows = [k.window for k in kinds if k.window is not None]
     # Wanted even where no layer has a window.
