@@ -240,10 +240,21 @@ class Terminal:
     os.close(inside)
     self.text = ''
 
-  def until(self, pattern):
-    """Reads on until the pattern has appeared; returns what came before."""
+  def until(self, pattern, again=None):
+    """Reads on until the pattern has appeared; returns what came before.
+
+    Args:
+      pattern: What has to appear.
+      again: A key to press each second in which nothing comes. `input` waits
+        for the next key if Ctrl-C comes while it still handles the last one.
+    """
+    pressed = 0
     while not (found := re.search(pattern, self.text)):
-      ready, _, _ = select.select([self._screen], [], [], 300)
+      ready, _, _ = select.select([self._screen], [], [], 1 if again else 300)
+      if not ready and again and pressed < 300:
+        self.type(again)
+        pressed += 1
+        continue
       assert ready, f'nothing more came: {self.text!r}'
       try:
         more = os.read(self._screen, 4096)
@@ -280,7 +291,7 @@ def test_in_a_terminal_ctrl_c_ends_the_answer_only(root):
     terminal.type('never sent')
     terminal.until('never sent$')
     terminal.type('\x03')
-    terminal.until(r'\r\n> $')
+    terminal.until(r'\r\n> $', again='\x03')
     terminal.type('/reset\n')
     terminal.until('> $')
     terminal.type('/quit\n')
