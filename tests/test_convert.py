@@ -17,6 +17,7 @@ from msm_jax import tokenizers
 from msm_jax import training
 from msm_jax.conversion import checkpoint
 from msm_jax.conversion import errors
+from msm_jax.conversion import stacks
 from msm_jax.conversion import verifying
 
 torch = hf_models.import_torch()
@@ -232,6 +233,35 @@ def test_another_conversion_does_not_replace_it(llama):
   with pytest.raises(training.MismatchError, match='param_dtype'):
     run(f'hf:{llama / "theirs"}', llama / 'ours', param_dtype='float32')
   params_of(llama / 'ours')
+
+
+def test_other_weights_of_the_same_shape_do_not_replace_it(llama, tmp_path):
+  other = published_models.save('llama', tmp_path / 'other', seed=1)
+  with pytest.raises(training.MismatchError, match='weights_sha256'):
+    run(f'hf:{other}', llama / 'ours')
+
+
+def test_another_model_is_not_restored_and_all_that_differs_is_named(llama):
+  with pytest.raises(training.CheckpointError) as caught:
+    params_of(llama / 'ours', d_ff=64, qkv_bias=True, tied_embeddings=True)
+  said = str(caught.value)
+  for name in ('gate', 'up', 'down'):
+    assert f'layers.mlp.{name}.kernel: has shape' in said
+  for name in ('q', 'k', 'v'):
+    assert f'layers.attention.{name}.bias: not in the checkpoint' in said
+  assert 'untied_head_DV: not in the model' in said
+
+
+def test_a_checkpoint_that_lacks_a_layer_is_not_written(tmp_path):
+  leaf = jax.ShapeDtypeStruct((3, 4), np.float32)
+  slices = [
+    stacks.Slice(('layers', 'x'), n, np.ones(4, np.float32)) for n in (0, 2)
+  ]
+  save = stacks.StackSave({('layers', 'x'): leaf}, slices, ('layers',))
+  with pytest.raises(ValueError, match=r'layers \{1\} were not given'):
+    stacks.save(str(tmp_path / 'checkpoints'), 0, save, {})
+  reader = training.Checkpoints(tmp_path / 'checkpoints', read_only=True)
+  assert reader.steps() == []
 
 
 def test_a_head_that_is_tied_is_written_once(tmp_path):
