@@ -118,6 +118,13 @@ def test_equals_are_kept_or_dropped_together(levels, top_k, top_p):
   np.testing.assert_array_equal(kept, expected)
 
 
+@pytest.mark.parametrize('top_k, top_p', [(2, None), (None, 0.7)])
+def test_neighbouring_floats_are_told_apart(top_k, top_p):
+  below = [0.0, 1.0, np.nextafter(np.float32(1), np.float32(2)), 5.0]
+  got = _distribution(-np.asarray([below], np.float32), 1.0, top_k, top_p)
+  assert (got[0] > 0).tolist() == [True, True, False, False]
+
+
 def test_a_tiny_temperature_takes_the_likeliest():
   logits = 1e4 * _logits()
   got = _distribution(logits, 1e-6, None, 0.9)
