@@ -7,6 +7,7 @@ the learning rate is traced.
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from msm_jax import models
+from msm_jax import schema
 from msm_jax.models import lora as lora_lib
 from msm_jax.training import loss as loss_lib
 from msm_jax.training import optimizer
@@ -194,11 +196,24 @@ def abstract_state(model: models.Model) -> TrainState:
 
 
 def compile_step(
-  model: models.Model, key: StepKey, mesh: Mesh
+  model: models.Model,
+  key: StepKey,
+  mesh: Mesh,
+  compiler_options: Mapping[str, str | bool] | None = None,
 ) -> jax.stages.Compiled:
-  """Compiles the update for `mesh`, ahead of its first call."""
+  """Compiles the update for `mesh`, ahead of its first call.
+
+  Args:
+    model: The decoder.
+    key: What is compiled.
+    mesh: Devices, which need not be there.
+    compiler_options: XLA's, by name.
+
+  Raises:
+    ConfigError: If the devices do not divide the batch.
+  """
   if key.batch_size % (key.accumulation * mesh.size):
-    raise ValueError(
+    raise schema.ConfigError(
       f'batch_size: {key.batch_size} is not a multiple of accumulation × '
       f'devices = {key.accumulation} × {mesh.size}'
     )
@@ -214,4 +229,5 @@ def compile_step(
     donate_argnums=0,
   )
   learning_rate = jax.ShapeDtypeStruct((), jnp.float32)
-  return jitted.lower(abstract_state(model), batch, learning_rate).compile()
+  lowered = jitted.lower(abstract_state(model), batch, learning_rate)
+  return lowered.compile(dict(compiler_options or {}))

@@ -1,0 +1,1 @@
+"""Compiled programs, and what they need of chips that are not there."""

@@ -1,0 +1,109 @@
+"""Variants of a phase, compiled one by one, and which of them are worth it."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import itertools
+
+from msm_jax import models
+from msm_jax import training
+from msm_jax.compilation import report as report_lib
+from msm_jax.log import logger
+
+_BATCH_FACTORS = (1, 2, 4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """A run that differs from the configured one.
+
+  Attributes:
+    label: In what, e.g. `'batch 128, remat minimal'`.
+    config: The run, with one phase.
+  """
+
+  label: str
+  config: training.RunConfig
+
+
+def variants(
+  config: training.RunConfig,
+  phase: str,
+  *,
+  batch_factors: Sequence[int] = _BATCH_FACTORS,
+  remat: Sequence[str] = tuple(models.REMAT_POLICIES),
+) -> Iterator[Variant]:
+  """Yields variants of one phase: every batch size with every remat policy.
+
+  Args:
+    config: The run.
+    phase: Name of its phase.
+    batch_factors: By what the configured batch is multiplied. A budget in
+      updates is divided by it, so that all variants see the same tokens.
+    remat: Policies for rematerialisation.
+  """
+  (chosen,) = (p for p in config.phases if p.name == phase)
+  for factor, policy in itertools.product(batch_factors, remat):
+    updates = chosen.updates and -(-chosen.updates // factor)
+    size = chosen.batch_size * factor
+    label = f'batch {size}, remat {policy}'
+    try:
+      varied = dataclasses.replace(chosen, batch_size=size, updates=updates)
+    except ValueError as e:
+      logger.warning('%s: left out: %s', label, e)
+      continue
+    model = dataclasses.replace(config.model, remat=policy)
+    yield Variant(
+      label, dataclasses.replace(config, model=model, phases=(varied,))
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+  """A variant and what became of it."""
+
+  variant: Variant
+  report: report_lib.Report | report_lib.Refusal
+
+
+def frontier(tried: Sequence[Tried]) -> list[Tried]:
+  """Returns those that no other beats in speed without taking more memory.
+
+  Sorted by speed, the fastest first.
+  """
+  fitting = [
+    (t.report.tokens_per_second_per_chip, t.report.memory.total, t)
+    for t in tried
+    if isinstance(t.report, report_lib.Report)
+  ]
+  fitting.sort(key=lambda row: (-row[0], row[1]))
+  best: list[Tried] = []
+  least: float = float('inf')
+  for _, total, one in fitting:
+    if total < least:
+      best.append(one)
+      least = total
+  return best
+
+
+def table(tried: Sequence[Tried]) -> str:
+  """Returns all variants as text, those on the frontier marked."""
+  best = {id(t) for t in frontier(tried)}
+  lines = [
+    f'  {"":>1} {"variant":<34} {"GiB":>7} {"ms":>9} {"MFU bound":>9} '
+    f'{"tokens/s/chip":>13} {"chip-hours":>10} {"USD":>9}'
+  ]
+  for one in tried:
+    r = one.report
+    if isinstance(r, report_lib.Refusal):
+      needed = f'{r.needed / 2**30:.2f}'
+      lines.append(f'    {one.variant.label:<34} {needed:>7} does not fit')
+      continue
+    cost = '?' if r.cost is None else f'{r.cost:,.0f}'
+    lines.append(
+      f'  {"*" if id(one) in best else " "} {one.variant.label:<34} '
+      f'{r.memory.total / 2**30:>7.2f} {r.times.schedule * 1e3:>9.1f} '
+      f'{r.mfu_bound:>9.1%} {r.tokens_per_second_per_chip:>13,.0f} '
+      f'{r.chip_hours:>10,.1f} {cost:>9}'
+    )
+  return '\n'.join([*lines, '  * on the frontier of speed and memory'])
