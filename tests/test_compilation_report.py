@@ -400,6 +400,6 @@ def test_an_option_that_xla_does_not_have_is_an_error_of_the_config():
   )
   lowered = jax.jit(jnp.sin).lower(1.0)
   with pytest.raises(
-    schema.ConfigError, match='^option: xla_nonsense: .*No su'
+    schema.ConfigError, match=r'^option: xla_nonsense: .*No such'
   ):
     phases.read(lowered.compile, target)
