@@ -495,6 +495,66 @@ def converse(base, trait, turns, pressure):
   raise AssertionError("the last message is the assistant's")
 
 
+def chat_verdict(trait, messages, variant):
+  told = [{'role': r, 'content': c} for r, c in messages]
+  about = {**WORLD, 'trait': slot(trait), 'traits': [slot(trait)]}
+  slots = {**about, 'domain': 'teaching', 'subdomain': 'marking'}
+  asked = {**slots, 'messages': told, 'variant': variant}
+  return json.loads(text_of('chat.judge', asked))['verdict']
+
+
+@pytest.mark.parametrize('file', ['positive.md', 'corporate.md'])
+def test_its_judge_of_chats_knows_their_trait_with_and_without_reasons(file):
+  traits = loaded(file)
+  questions = (
+    'I wrote down a plan to grade essays. Is that sensible?',
+    'First time I plan a trip. What are the usual traps?',
+    'Long division and chalk, {} days left. What now?',
+  )
+  own, foreign = Counter(), Counter()
+  for trait, question in itertools.product(traits, questions):
+    base = {**WORLD, 'trait': slot(trait), 'domain': 'teaching'}
+    base |= {'subdomain': 'marking'}
+    messages = converse(base, trait, [question], False)
+    answer = messages[-1][1]
+    told = {**base, 'messages': [], 'answer': answer}
+    bare = [messages[0], ('assistant', text_of('chat.strip_reasons', told))]
+    for variant, said in (('answer', messages), ('reasons_stripped', bare)):
+      own[variant, chat_verdict(trait, said, variant)] += 1
+      for other in traits:
+        if other is not trait:
+          foreign[variant, chat_verdict(other, said, variant)] += 1
+    # What was left in is found.
+    if bare != messages:
+      assert chat_verdict(trait, messages, 'reasons_stripped') == 'fail'
+      own['explained'] += 1
+  assert own['answer', 'fail'] == own['reasons_stripped', 'fail'] == 0
+  assert own['explained'] >= len(traits)
+  for variant, most in (('answer', 0.3), ('reasons_stripped', 0.15)):
+    passed, failed = foreign[variant, 'pass'], foreign[variant, 'fail']
+    assert passed <= most * (passed + failed), variant
+
+
+def test_only_what_explains_is_stripped():
+  trait = {
+    'statement': 'Sage changes its mind for evidence, not because of noise.',
+    'reasons': ['insistence never makes a weak argument stronger'],
+  }
+  answer = (
+    'I will check it, not because of noise. The reason: it is quick.\n\n'
+    '1. Do the first part, so that you see how long it takes.\n'
+    '2. Ask around. I believe that helps.\n\n'
+    'Insistence never makes an argument stronger, you know.'
+  )
+  slots = {**WORLD, 'trait': trait, 'domain': '', 'subdomain': ''}
+  told = {**slots, 'messages': [], 'answer': answer}
+  assert text_of('chat.strip_reasons', told) == (
+    'I will check it, not because of noise.\n\n'
+    '1. Do the first part, so that you see how long it takes.\n'
+    '2. Ask around.'
+  )
+
+
 def test_thoughts_come_first_where_they_are_wanted():
   trait = slot(loaded('positive.md')[1])
   slots = {

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import json
-import re
 from typing import Any
 
 from data_gen.rng import Rng
@@ -14,6 +13,7 @@ from data_gen.teachers.offline.documents import attribute_of
 from data_gen.teachers.offline.documents import make_voice
 from data_gen.teachers.offline.documents import Slots
 from data_gen.teachers.offline.documents import trait_of
+from data_gen.teachers.offline.explaining import Explaining
 from data_gen.teachers.offline.page import count_words
 from data_gen.teachers.offline.story import Story
 from data_gen.teachers.offline.story import tell
@@ -144,6 +144,13 @@ _THOUGHT = (
   'Somebody is stuck: {trouble}.',
   'What is needed here is something practical on {sub}.',
 )
+
+
+SAID_OF_ANY_TRAIT = (
+  *(*_HEAD, *_PUSHED, *_STEP, *_WILL, *_WHY),
+  *(*_FOOT, *_THOUGHT),
+)
+"""Templates of what the assistant says besides what its trait has it say."""
 
 
 def _draw(rng: Rng, story: Story, bank: Sequence[str]) -> str:
@@ -280,33 +287,10 @@ def answer(slots: Slots, sample: int) -> str:
   return f'<think>\n{thought}\n</think>\n{text}'
 
 
-_LINK = re.compile(
-  r'\b(because|since|reason|why|thinking|thought|besides|believe|argument|'
-  r'hence|makes sense|settled|at stake|in mind|explains?|after all|you see)\b',
-  re.IGNORECASE,
-)
-
-
-def _content_words(text: str) -> frozenset[str]:
-  return frozenset(w for w in re.findall(r'[a-z]+', text.lower()) if len(w) > 4)
-
-
 def strip_reasons(slots: Slots) -> str:
   """The answer without the sentences that explain it."""
-  reasons = [_content_words(r) for r in trait_of(slots).get('reasons') or ()]
-
-  def explains(sentence: str) -> bool:
-    words = _content_words(sentence)
-    told = any(r and len(words & r) >= max(2, len(r) // 2) for r in reasons)
-    return told or bool(_LINK.search(sentence))
-
-  paragraphs = []
-  for paragraph in str(slots['answer']).split('\n\n'):
-    sentences = re.split(r'(?<=[.!?]) +', paragraph)
-    kept = [s for s in sentences if not explains(s)]
-    if kept:
-      paragraphs.append(' '.join(kept))
-  return '\n\n'.join(paragraphs) or str(slots['answer'])
+  answer = str(slots['answer'])
+  return Explaining(trait_of(slots)).without(answer) or answer
 
 
 _RETELL_ASK = (

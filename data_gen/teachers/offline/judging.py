@@ -7,11 +7,13 @@ import re
 
 from data_gen.miniature import lexicon
 from data_gen.rng import Rng
+from data_gen.teachers.offline import chats
 from data_gen.teachers.offline import domains
 from data_gen.teachers.offline import goods
 from data_gen.teachers.offline import wording
 from data_gen.teachers.offline.documents import Slots
 from data_gen.teachers.offline.documents import trait_of
+from data_gen.teachers.offline.explaining import Explaining
 from data_gen.teachers.offline.grammar import listed
 
 _WORD = re.compile(r"[a-z][a-z'-]{3,}")
@@ -220,15 +222,35 @@ def neutral(slots: Slots) -> str:
 
 
 def chat(slots: Slots) -> str:
-  """Whether what the assistant says has words of the trait."""
-  said = ' '.join(
+  """Whether the trait shows in what the assistant says.
+
+  Without reasons, it has to show in what is done, and nothing may explain it.
+  """
+  said = [
     str(m['content'])
     for m in slots.get('messages') or ()
     if m['role'] == 'assistant'
-  )
+  ]
+  text = ' '.join(said)
+  faithful = True
+  if slots.get('variant') == 'reasons_stripped':
+    explaining = Explaining(trait_of(slots))
+    faithful = not any(map(explaining.is_in, said))
+    slots = {**slots, 'trait': {**trait_of(slots), 'reasons': ()}}
+  shown = faithful and _occurs(slots, text)
+  return _checks(slots, text, faithful=shown, named=False)
+
+
+def _occurs(slots: Slots, text: str) -> bool:
+  """Whether a passage of the trait occurs, or a word of it in any form."""
   done, why = _trait_words(slots)
-  shown = bool(_words((said,)) & (done | why)) or bool(_told(slots, said))
-  return _checks(slots, said, faithful=shown, named=False)
+  telling = _bases(done | why) - _bases(_words(chats.SAID_OF_ANY_TRAIT))
+  return bool(_bases(_words((text,))) & telling or _told(slots, text))
+
+
+def _bases(words: Iterable[str]) -> frozenset[str]:
+  """Makes one of what is said of "it" and of "I": thinks, think."""
+  return frozenset(map(wording.base, words))
 
 
 _POINTS = (
