@@ -12,6 +12,7 @@ import tokenizer_families
 
 from msm_jax import convert
 from msm_jax import models
+from msm_jax import tokenizers
 from msm_jax import training
 from msm_jax.conversion import tensor_files
 from msm_jax.models import huggingface
@@ -35,10 +36,17 @@ CONFIG = models.DecoderConfig(
 # Of tokenizers and templates: `tokenizer_families`.
 TOKENIZERS = {
   'llama': 'llama3',
+  'qwen2': 'qwen2.5',
   'qwen3': 'qwen3',
+  'gemma2': 'gemma2',
   'gemma3': 'gemma3',
   'olmo2': 'olmo2',
+  'olmo3': 'olmo3',
+  'smollm3': 'smollm3',
+  'granite': 'olmo2',
 }
+# For templates that ask for today.
+DATED = tokenizers.TokenizerSpec(date=tokenizer_families.DATE.isoformat())
 # Keys of config.json: as the families have them, sizes small and all different.
 _SIZES = {
   'vocab_size': VOCAB_SIZE,
@@ -52,7 +60,9 @@ _SIZES = {
 }
 _OTHERS: dict[str, dict[str, Any]] = {
   'llama': {'rope_parameters': {'rope_type': 'default', 'rope_theta': 5e5}},
+  'qwen2': {},
   'qwen3': {'tie_word_embeddings': True},
+  'gemma2': {'sliding_window': 8, 'query_pre_attn_scalar': 20},
   'gemma3': {
     'model_type': 'gemma3_text',
     'sliding_window': 8,
@@ -60,6 +70,9 @@ _OTHERS: dict[str, dict[str, Any]] = {
     'layer_types': ['sliding_attention', 'full_attention', 'sliding_attention'],
   },
   'olmo2': {},
+  'olmo3': {'sliding_window': 8},
+  'smollm3': {'no_rope_layer_interval': 2},
+  'granite': {'attention_multiplier': 0.2},
 }
 
 
@@ -81,8 +94,15 @@ def save(
   import transformers
 
   torch.manual_seed(seed)
+  folder.mkdir(parents=True)
+  add_tokenizer(folder, TOKENIZERS[family])
+  tokenizer = tokenizers.load_tokenizer(folder, DATED)
+  ids = {
+    'bos_token_id': tokenizer.bos_id,
+    'eos_token_id': [tokenizer.eos_id, tokenizer.end_of_turn_id],
+    'pad_token_id': tokenizer.pad_id,
+  }
   keys = {'model_type': family, **_SIZES, **_OTHERS[family]}
-  ids = {'bos_token_id': 0, 'eos_token_id': 1, 'pad_token_id': 1}
   config = transformers.AutoConfig.for_model(**keys, **ids)
   model = transformers.AutoModelForCausalLM.from_config(config)
   with torch.no_grad():
@@ -91,7 +111,6 @@ def save(
   model.to(getattr(torch, dtype)).save_pretrained(
     folder, max_shard_size=max_shard_size
   )
-  add_tokenizer(folder, TOKENIZERS[family])
   return folder
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import published_models
 from published_models import run
 import pytest
+import tokenizer_families
 
 from msm_jax import models
 from msm_jax import storage
@@ -19,10 +20,13 @@ from msm_jax.conversion import checkpoint
 from msm_jax.conversion import errors
 from msm_jax.conversion import stacks
 from msm_jax.conversion import verifying
+from msm_jax.models import huggingface
 
 torch = hf_models.import_torch()
 transformers = pytest.importorskip('transformers')
 
+# What is quick; the others differ from these in their configs only.
+_QUICK = ('llama', 'qwen3', 'gemma3')
 _CHAT = [
   {'role': 'user', 'content': 'Which of the two?'},
   {'role': 'assistant', 'content': 'The cheaper one.'},
@@ -32,19 +36,26 @@ _CHAT = [
 @pytest.fixture(
   scope='module',
   params=[
-    'llama',
-    'qwen3',
-    'gemma3',
-    pytest.param('olmo2', marks=pytest.mark.slow),
+    pytest.param(f, marks=() if f in _QUICK else pytest.mark.slow)
+    for f in huggingface.FAMILIES
   ],
 )
 def trip(request, tmp_path_factory):
   """A published model, the checkpoint made of it, and that exported again."""
   root = tmp_path_factory.mktemp(request.param)
   published_models.save(request.param, root / 'theirs')
-  run(f'hf:{root / "theirs"}', root / 'ours')
+  if request.param == 'smollm3':  # Its template asks for today.
+    tokenizers.import_tokenizer(
+      root / 'theirs', root / 'dated', published_models.DATED
+    )
+  run(f'hf:{root / "theirs"}', root / 'ours', tokenizer=dated(root))
   run(root / 'ours', f'hf:{root / "back"}', max_shard_size='40KB')
   return root
+
+
+def dated(root):
+  """The tokenizer to give for a model whose template asks for today."""
+  return str(root / 'dated') if (root / 'dated').exists() else None
 
 
 @pytest.fixture(scope='module')
@@ -81,7 +92,10 @@ def test_what_is_exported_is_what_was_imported_to_the_bit(trip):
     assert back[name].tobytes() == value.tobytes(), name
 
 
-def test_an_exported_folder_loads_in_transformers_and_says_the_same(trip):
+def test_an_exported_folder_loads_in_transformers_and_says_the_same(
+  trip, monkeypatch
+):
+  tokenizer_families.fix_today(monkeypatch)
   loaded = [
     transformers.AutoModelForCausalLM.from_pretrained(
       trip / folder, attn_implementation='eager'
@@ -122,7 +136,7 @@ def test_tokenizer_and_generation_config_are_copied_byte_for_byte(trip):
 
 
 def test_an_exported_folder_is_imported_to_the_same_checkpoint(trip, tmp_path):
-  run(f'hf:{trip / "back"}', tmp_path / 'again')
+  run(f'hf:{trip / "back"}', tmp_path / 'again', tokenizer=dated(trip))
   jax.tree.map(
     np.testing.assert_array_equal,
     params_of(trip / 'ours'),
@@ -274,17 +288,52 @@ def test_a_head_that_is_tied_is_written_once(tmp_path):
   assert 'lm_head.weight' not in published_models.tensors(tmp_path / 'back')
 
 
-def test_a_tokenizer_may_be_published_with_choices_of_its_own(tmp_path):
-  theirs = published_models.save('llama', tmp_path / 'theirs')
-  spec = tokenizers.TokenizerSpec(template='chatml', control_tokens=())
-  spec = tokenizers.TokenizerSpec(template='llama3.1', date='2026-01-31')
+@pytest.mark.parametrize(
+  ('family', 'choices'),
+  [
+    # Its own template is in tokenizer_config.json, which stays as it is.
+    (
+      'llama',
+      {'template': 'llama3.1', 'variables': {'date_string': '1 May "26"'}},
+    ),
+    ('qwen3', {'variables': {'enable_thinking': False}}),
+  ],
+)
+def test_choices_for_a_tokenizer_are_exported_with_it(
+  family, choices, tmp_path
+):
+  theirs = published_models.save(family, tmp_path / 'theirs')
+  spec = tokenizers.TokenizerSpec(**choices)
   chosen = tokenizers.import_tokenizer(theirs, tmp_path / 'tokenizer', spec)
   run(f'hf:{theirs}', tmp_path / 'ours', tokenizer=str(tmp_path / 'tokenizer'))
   there = tokenizers.load_tokenizer(tmp_path / 'ours' / 'tokenizer')
   assert there.fingerprint == chosen.fingerprint
   run(tmp_path / 'ours', f'hf:{tmp_path / "back"}')
-  template = (tmp_path / 'back' / 'chat_template.jinja').read_bytes()
-  assert template == chosen.files['chat_template.jinja']
+  before, after = (
+    transformers.AutoTokenizer.from_pretrained(folder).apply_chat_template(
+      _CHAT[:1], add_generation_prompt=True, return_dict=False
+    )
+    for folder in (theirs, tmp_path / 'back')
+  )
+  ours = chosen.render_chat(_CHAT[:1], add_generation_prompt=True).tokens
+  assert after == ours != before
+
+
+def test_generate_ends_where_answers_of_the_chosen_template_do(tmp_path):
+  """A base model's own generation config knows the end of documents only."""
+  base = published_models.save('qwen3', tmp_path / 'base')
+  tokenizer = tokenizers.load_tokenizer(base)
+  ids = dict.fromkeys(('bos_token_id', 'eos_token_id'), tokenizer.pad_id)
+  own = {**ids, 'temperature': 0.6}
+  (base / 'generation_config.json').write_text(json.dumps(own))
+  run(f'hf:{base}', tmp_path / 'ours')
+  run(tmp_path / 'ours', f'hf:{tmp_path / "back"}')
+  generation = transformers.GenerationConfig.from_pretrained(tmp_path / 'back')
+  assert generation.eos_token_id == [
+    tokenizer.pad_id,
+    tokenizer.end_of_turn_id,
+  ]
+  assert generation.temperature == 0.6
 
 
 def test_the_command_converts(llama, tmp_path):

@@ -362,3 +362,15 @@ def reference(name: str) -> Any:
   import transformers
 
   return transformers.AutoTokenizer.from_pretrained(str(folder(name)))
+
+
+def fix_today(monkeypatch: Any) -> None:
+  """Lets `strftime_now` of `transformers` say that today is `DATE`."""
+  from transformers.utils import chat_template_utils
+
+  class Fixed(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+      return cls.combine(DATE, datetime.time())
+
+  monkeypatch.setattr(chat_template_utils, 'datetime', Fixed)

@@ -43,6 +43,7 @@ def _check_leaves(
 
 
 def _token_ids(tokenizer: tokenizers.Tokenizer) -> dict[str, Any]:
+  """Returns the keys of config.json that say where texts begin and end."""
   ends = dict.fromkeys([tokenizer.eos_id, tokenizer.end_of_turn_id])
   return {
     'bos_token_id': tokenizer.bos_id,
@@ -58,14 +59,42 @@ def _write_json(path: str, value: Any) -> None:
 def _write_tokenizer(
   folder: str, tokenizer: tokenizers.Tokenizer, ids: dict[str, Any]
 ) -> None:
-  """Writes what a tokenizer was read from, and how to generate with it."""
+  """Writes what others need to read a tokenizer and to generate with it."""
   files = tokenizer.files
   if isinstance(tokenizer, tokenizers.SentencePieceTokenizer):
     files = own_tokenizer.files(tokenizer)
   for name, data in files.items():
     storage.write_atomic(storage.join(folder, name), data)
-  if GENERATION_CONFIG not in files:
-    _write_json(storage.join(folder, GENERATION_CONFIG), ids)
+  theirs = files.get(GENERATION_CONFIG)
+  if generation := _generation_config(theirs, ids):
+    _write_json(storage.join(folder, GENERATION_CONFIG), generation)
+
+
+def _generation_config(
+  theirs: bytes | None, ids: Mapping[str, Any]
+) -> dict[str, Any] | None:
+  """Returns how to generate; None if theirs says where answers end.
+
+  That of a base model does not know the token that ends an answer of another
+  chat template, so that `generate` would go on behind it.
+
+  Raises:
+    ConversionError: If theirs cannot be read.
+  """
+  if theirs is None:
+    return dict(ids)
+  try:
+    raw = dict(json.loads(theirs))
+  except (ValueError, TypeError) as e:
+    raise errors.ConversionError(
+      f'{GENERATION_CONFIG} of the tokenizer is not a JSON object ({e})'
+    ) from e
+  known, ours = (
+    end if isinstance(end, list) else [end] * (end is not None)
+    for end in (raw.get('eos_token_id'), ids['eos_token_id'])
+  )
+  missing = [i for i in ours if i not in known]
+  return {**raw, 'eos_token_id': [*known, *missing]} if missing else None
 
 
 def _write_weights(

@@ -60,7 +60,9 @@ class JinjaTokenizer(abc.ABC):
     path: Where it was read.
     control_ids: Control tokens to their ids.
     files: By name, what others need to read it: the files that it was read
-      from, and the chat template if that is another one.
+      from, and the chat template if that is another one or sees variables,
+      which are then in it.
+    template_text: Of the chat template as it was read; None if there is none.
   """
 
   def __init__(
@@ -84,12 +86,16 @@ class JinjaTokenizer(abc.ABC):
     self._layout = _layout(folder, spec, vocabulary)
     self.end_of_turn_id = self.eos_id
     self.files = dict(folder.files)
+    self.template_text: str | None = None
     described: dict[str, Any] = {'template': None}
     if self._layout is not None:
       self.end_of_turn_id = self.control_ids[self._layout.end_of_turn]
       template = self._layout.template
-      if spec.template is not None:
-        self.files[_folder.CHAT_TEMPLATE] = template.text.encode()
+      self.template_text = template.text
+      if spec.template is not None or spec.variables:
+        self.files[_folder.CHAT_TEMPLATE] = _jinja.with_values(
+          template.text, spec.variables, fixed=vocabulary.special.named
+        ).encode()
       described = {
         'template': template.text,
         'variables': template.variables,

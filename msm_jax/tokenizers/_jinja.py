@@ -6,6 +6,7 @@ The environment is that of `transformers` 5 (`apply_chat_template`): sandboxed,
 """
 
 from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
@@ -100,6 +101,41 @@ def _to_json(
     indent=indent,
     separators=separators,
     sort_keys=sort_keys,
+  )
+
+
+def _literal(value: Any) -> str:
+  """Writes a JSON value as Jinja does."""
+  match value:
+    case None:
+      return 'none'
+    case dict():
+      items = (f'{_literal(k)}: {_literal(v)}' for k, v in value.items())
+      return f'{{{", ".join(items)}}}'
+    case list() | tuple():
+      return f'[{", ".join(map(_literal, value))}]'
+  return json.dumps(value, ensure_ascii=False)
+
+
+def with_values(
+  text: str, variables: Mapping[str, Any], *, fixed: Container[str]
+) -> str:
+  """Returns a template that has the values of variables in it.
+
+  Args:
+    text: The template.
+    variables: JSON values by name. Whoever renders it may say otherwise.
+    fixed: Names of those whose value whoever renders it would replace unasked.
+  """
+  # `+` keeps the line break that the template may begin with.
+  return (
+    ''.join(
+      f'{{% set {name} = {_literal(value)} +%}}'
+      if name in fixed
+      else f'{{% set {name} = {name} | default({_literal(value)}) +%}}'
+      for name, value in variables.items()
+    )
+    + text
   )
 
 

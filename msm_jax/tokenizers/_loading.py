@@ -126,9 +126,9 @@ def import_tokenizer(
   with storage.publish(os.fspath(out), kind=KIND) as publication:
     for name, data in folder.files.items():
       (publication.dir / name).write_bytes(data)
-    if spec.template is not None:
+    if spec.template is not None and tokenizer.template_text is not None:
       (publication.dir / CHOSEN_TEMPLATE_NAME).write_bytes(
-        tokenizer.files[_folder.CHAT_TEMPLATE]
+        tokenizer.template_text.encode()
       )
     _write_json(publication.dir / SPEC_NAME, spec.to_json())
     publication.info.update(
