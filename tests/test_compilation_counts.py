@@ -227,3 +227,25 @@ ENTRY %main (x: f32[8,128]) -> f32[8,128] {{
   nbytes = 8 * 128 * 4
   moved = program.moved(_read(text).events)
   assert moved == traffic.Traffic(read=nbytes, written=nbytes)
+
+
+def test_a_slice_that_is_brought_to_the_chip_is_read_alone():
+  whole, part = (
+    'f32[4,8,128]{2,1,0:T(8,128)}',
+    'f32[1,8,128]{2,1,0:T(8,128)S(1)}',
+  )
+  text = f"""\
+HloModule f, is_scheduled=true
+
+ENTRY %main (x: f32[4,8,128]) -> f32[1,8,128] {{
+  %x = {whole} parameter(0)
+  %start = (({whole}), {part}, s32[]{{:S(2)}}) slice-start(%x), slice={{[1:2]}}
+  %done = {part} slice-done(%start)
+  ROOT %negate = f32[1,8,128]{{2,1,0:T(8,128)}} negate(%done)
+}}
+"""
+  nbytes = 8 * 128 * 4
+  events = _read(text).events
+  assert program.moved(events) == traffic.Traffic(read=nbytes, written=nbytes)
+  copy, done = (e for e in events if isinstance(e, program.Copy | program.Done))
+  assert copy.name == done.name == 'start'

@@ -98,6 +98,50 @@ def test_a_collective_that_is_never_waited_for_ends_with_its_program():
   assert _estimate(_work(1), _gather(3)).schedule == pytest.approx(4)
 
 
+def _copy(seconds, name='c'):
+  return program.Copy(name, traffic.Traffic(int(seconds * V5P.hbm_bandwidth)))
+
+
+def _moving(seconds, of_memory):
+  moved = traffic.Traffic(int(of_memory * V5P.hbm_bandwidth))
+  return program.Work('m', 'm', int(seconds * V5P.flops), moved)
+
+
+def test_a_copy_goes_on_beside_work_that_leaves_it_bandwidth():
+  # Of 4 seconds of work 3 leave memory to the copy.
+  events = (_copy(3), _moving(4, 1), program.Done('c'), _work(1))
+  assert _estimate(*events).schedule == pytest.approx(5)
+  # Of 4 seconds of work none does; then the program waits.
+  events = (_copy(3), _moving(4, 4), program.Done('c'), _work(1))
+  assert _estimate(*events).schedule == pytest.approx(8)
+
+
+def test_copies_share_main_memory():
+  events = (_copy(2, 'a'), _copy(2, 'b'), _work(3))
+  dones = (program.Done('a'), program.Done('b'))
+  found = _estimate(*events, *dones, _work(1))
+  assert found.schedule == pytest.approx(5)
+  assert found.memory == pytest.approx(4)
+  # The first is waited for, with what came before it and not what came after.
+  found = _estimate(
+    _copy(2, 'a'), _copy(9, 'b'), _work(1), dones[0], _work(9), dones[1]
+  )
+  assert found.schedule == pytest.approx(2 + 9)
+
+
+def test_copies_go_on_while_a_collective_is_waited_for():
+  events = (_gather(3), _copy(2), program.Done('g'), program.Done('c'))
+  assert _estimate(*events).schedule == pytest.approx(3)
+
+
+def test_copies_go_on_beside_loops():
+  loop = program.Loop('l', '', 3, (_moving(2, 1),))
+  found = _estimate(_copy(3), loop, program.Done('c'))
+  assert found.schedule == pytest.approx(6)
+  found = _estimate(_copy(4), loop, program.Done('c'))
+  assert found.schedule == pytest.approx(7)
+
+
 def test_loops_count_as_often_as_they_run():
   body = (_gather(3), _work(2), program.Done('g'))
   inner = program.Loop('i', '', 5, body)

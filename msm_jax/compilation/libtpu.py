@@ -44,6 +44,20 @@ def prepare() -> None:
   os.environ.update(_ENVIRONMENT)
 
 
+def wanted() -> str:
+  """Returns the version that belongs to JAX, such as `'0.0.42.*'`.
+
+  Raises:
+    RuntimeError: If JAX does not say.
+  """
+  for requirement in metadata.requires('jax') or ():
+    if match := re.match(r'libtpu==([\d.]+\.\*);', requirement):
+      return match[1]
+  raise RuntimeError(
+    f'JAX {metadata.version("jax")} names no version of libtpu'
+  )
+
+
 def check() -> None:
   """Checks that libtpu is there, in the version that belongs to JAX.
 
@@ -58,13 +72,11 @@ def check() -> None:
     raise schema.ConfigError(
       f'libtpu, which compiles for TPUs, is not installed: {install}'
     ) from e
-  for requirement in metadata.requires('jax') or ():
-    wanted = re.match(r'libtpu==([\d.]+)\.\*;', requirement)
-    if wanted and not (found + '.').startswith(wanted[1] + '.'):
-      raise schema.ConfigError(
-        f'libtpu: {found} is installed, but JAX {version} belongs to '
-        f'{wanted[1]}.*: {install}'
-      )
+  if not f'{found}.'.startswith(wanted().removesuffix('*')):
+    raise schema.ConfigError(
+      f'libtpu: {found} is installed, but JAX {version} belongs to '
+      f'{wanted()}: {install}'
+    )
 
 
 def devices(

@@ -17,6 +17,8 @@ from msm_jax.compilation import products
 from msm_jax.compilation import shapes
 from msm_jax.compilation import traffic
 
+# Of memory, or a part of it, to another place or kind of memory.
+_COPIES = ('copy-start', 'slice-start', 'dynamic-slice-start')
 # Custom calls that are kernels written by hand (Pallas).
 KERNEL_TARGETS = ('tpu_custom_call',)
 
@@ -54,6 +56,19 @@ class Start:
 
 
 @dataclasses.dataclass(frozen=True)
+class Copy:
+  """A copy begins that goes on beside other work.
+
+  Attributes:
+    name: Of the instruction with which it begins.
+    moved: Bytes of main memory.
+  """
+
+  name: str
+  moved: traffic.Traffic
+
+
+@dataclasses.dataclass(frozen=True)
 class Done:
   """The program waits for the end of what began with the instruction `name`."""
 
@@ -70,7 +85,7 @@ class Loop:
   body: tuple['Event', ...]
 
 
-Event = Work | Start | Done | Loop
+Event = Work | Start | Copy | Done | Loop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +135,7 @@ def moved(events: tuple[Event, ...]) -> traffic.Traffic:
   """Bytes of main memory, with loops counted fully."""
   total = traffic.Traffic()
   for event in events:
-    if isinstance(event, Work):
+    if isinstance(event, Work | Copy):
       total += event.moved
     elif isinstance(event, Loop):
       inner = moved(event.body)
@@ -163,6 +178,9 @@ class _Reader:
         name := _ends(i, frame.computation, self._module)
       ) and name in self._begun:
         yield Done(name)
+      elif i.opcode in _COPIES:
+        self._begun.add(i.name)
+        yield Copy(i.name, traffic.of(i, frame.computation, self._module))
       elif i.opcode == 'call' or i.opcode.endswith('-start'):
         yield from self._called(i, frame)
       else:
@@ -250,7 +268,7 @@ def _ends(
       if other.opcode == 'send' and collectives.rendezvous(other) == meets:
         return other.name
     return None
-  if i.opcode.endswith('-done') and i.opcode not in ('copy-done', 'send-done'):
+  if i.opcode.endswith('-done') and i.opcode != 'send-done':
     start = computation.operand(i, 0)
     while start.opcode.endswith('-update'):
       start = computation.operand(start, 0)

@@ -3,7 +3,9 @@
 The schedule is played through: work takes as long as its FLOPs or its bytes at
 the chip's peak, whichever is longer; a collective occupies the network from its
 start on, behind those that began before it, and the program waits for it at its
-end. What of a collective no work hides is *exposed*.
+end. What of a collective no work hides is *exposed*. Copies that go on beside
+work have what bandwidth of main memory the work leaves them; at its end the
+program waits for what is left of a copy.
 """
 
 from collections.abc import Sequence
@@ -12,13 +14,14 @@ import dataclasses
 from msm_jax.compilation import collectives
 from msm_jax.compilation import program
 from msm_jax.compilation import topology as topology_lib
+from msm_jax.compilation import traffic
 
 ASSUMPTIONS = (
   'matrix products run at the peak bf16 rate, whatever their shapes',
   'elementwise work costs only the bytes that it moves; fused work moves '
   "nothing but the fusion's inputs and outputs; a kernel reads each input once",
   'an instruction takes the longer of its FLOPs and its bytes; different '
-  'instructions overlap only where a collective is asynchronous',
+  'instructions overlap only where a collective or a copy is asynchronous',
   'a collective uses every link that the compiler names (where it names none, '
   'every link in the dimensions that its group spans) at full speed, has no '
   'latency, and does not slow down the work beside it',
@@ -133,11 +136,57 @@ class _Running:
 
 @dataclasses.dataclass
 class _Played:
-  """How long events took, of that working, and each network's busy time."""
+  """How long events took.
 
-  seconds: float
-  worked: float
-  busy: dict[str, float]
+  Attributes:
+    seconds: Altogether.
+    worked: Of those, working.
+    idle: Of those, without any use of main memory.
+    busy: Of each network.
+  """
+
+  seconds: float = 0.0
+  worked: float = 0.0
+  idle: float = 0.0
+  busy: dict[str, float] = dataclasses.field(
+    default_factory=lambda: {ICI: 0.0, DCN: 0.0}
+  )
+
+  def work(self, seconds: float) -> None:
+    self.seconds += seconds
+    self.worked += seconds
+
+
+class _Copies:
+  """Copies that have begun: main memory serves one after the other."""
+
+  def __init__(self):
+    self._left: dict[str, float] = {}
+
+  def begin(self, name: str, seconds: float) -> None:
+    self._left[name] = seconds
+
+  def use(self, idle: float) -> float:
+    """Goes on for some time in which memory is idle; returns what is left."""
+    for name, seconds in self._left.items():
+      used = min(idle, seconds)
+      self._left[name] = seconds - used
+      idle -= used
+    return idle
+
+  def finish(self, name: str) -> float:
+    """Returns for how long the program waits until a copy has ended."""
+    waited = 0.0
+    while name in self._left:
+      first = next(iter(self._left))
+      waited += self._left.pop(first)
+    return waited
+
+  def __contains__(self, name: str) -> bool:
+    return name in self._left
+
+  def finish_all(self) -> float:
+    return sum(self.finish(name) for name in list(self._left))
 
 
 class _Player:
@@ -151,58 +200,63 @@ class _Player:
 
   def play(self, events: Sequence[program.Event], times: int) -> _Played:
     """Plays events once; counts what they use as if played `times` times."""
-    now = worked = 0.0
-    free = {ICI: 0.0, DCN: 0.0}
-    busy = {ICI: 0.0, DCN: 0.0}
+    played = _Played()
+    free = dict.fromkeys(played.busy, 0.0)
     running: dict[str, _Running] = {}
+    copies = _Copies()
 
     def wait(name: str) -> None:
-      nonlocal now
+      if name in copies:
+        played.work(copies.finish(name))
       run = running.pop(name, None)
       if run is None:
         return
-      waited = max(run.ends - now, 0.0)
-      run.usage.hidden_behind += times * (worked - run.worked)
+      waited = max(run.ends - played.seconds, 0.0)
+      run.usage.hidden_behind += times * (played.worked - run.worked)
       run.usage.exposed += times * waited
-      now += waited
+      played.seconds += waited
+      played.idle += copies.use(waited)
 
     for event in events:
       if isinstance(event, program.Work):
-        seconds = self._seconds(event)
-        now, worked = now + seconds, worked + seconds
+        compute = event.flops / self._topology.flops
+        memory = self._memory_seconds(event.moved)
+        played.work(max(compute, memory))
+        played.idle += copies.use(max(compute - memory, 0.0))
+      elif isinstance(event, program.Copy):
+        copies.begin(event.name, self._memory_seconds(event.moved))
       elif isinstance(event, program.Start):
         usage = self._usage(event)
         seconds = self._topology.seconds(event.collective, self._places)
         usage.runs += times
         usage.seconds += times * seconds
-        ends = max(now, free[usage.network]) + seconds
+        ends = max(played.seconds, free[usage.network]) + seconds
         free[usage.network] = ends
-        busy[usage.network] += seconds
-        running[event.name] = _Running(usage, ends, worked)
+        played.busy[usage.network] += seconds
+        running[event.name] = _Running(usage, ends, played.worked)
       elif isinstance(event, program.Done):
         wait(event.name)
       elif event.trips:
         inner = self.play(event.body, times * event.trips)
-        for network in busy:
+        for network in free:
           seconds = event.trips * inner.busy[network]
-          busy[network] += seconds
+          played.busy[network] += seconds
           # What is still being sent shares the network with the loop.
-          if free[network] > now:
+          if free[network] > played.seconds:
             free[network] += seconds
           for run in running.values():
-            if run.usage.network == network and run.ends > now:
+            if run.usage.network == network and run.ends > played.seconds:
               run.ends += seconds
-        now += event.trips * inner.seconds
-        worked += event.trips * inner.worked
+        played.seconds += event.trips * inner.seconds
+        played.worked += event.trips * inner.worked
+        played.idle += copies.use(event.trips * inner.idle)
     for name in list(running):
       wait(name)
-    return _Played(now, worked, busy)
+    played.work(copies.finish_all())
+    return played
 
-  def _seconds(self, work: program.Work) -> float:
-    return max(
-      work.flops / self._topology.flops,
-      (work.moved.read + work.moved.written) / self._topology.hbm_bandwidth,
-    )
+  def _memory_seconds(self, moved: traffic.Traffic) -> float:
+    return (moved.read + moved.written) / self._topology.hbm_bandwidth
 
   def _usage(self, start: program.Start) -> Usage:
     if start.name not in self.usages:

@@ -85,6 +85,8 @@ def of(
   if i.opcode == 'copy-start':
     target = next(shapes.leaves(i.shape))
     return Traffic(inputs[0], nbytes(target))
+  if i.opcode in ('slice-start', 'dynamic-slice-start'):
+    return _of_started_slice(i, inputs)
   if i.opcode in _SLICES:
     return Traffic(nbytes(i.shape) + sum(inputs[1:]), nbytes(i.shape))
   if i.opcode == 'dynamic-update-slice':
@@ -94,6 +96,14 @@ def of(
     updates = sum(inputs[len(inputs) // 2 + 1 :])
     return Traffic(sum(inputs[1:]) + updates, updates)
   return Traffic(sum(inputs), nbytes(i.shape))
+
+
+def _of_started_slice(i: hlo.Instruction, inputs: list[int]) -> Traffic:
+  """The shape is the operands, the result, and bookkeeping."""
+  assert isinstance(i.shape, shapes.Tuple)
+  result = i.shape.elements[1]
+  taken = sum(a.padded_nbytes for a in shapes.leaves(result))
+  return Traffic(min(inputs[0], taken), nbytes(result))
 
 
 def _of_fusion(
