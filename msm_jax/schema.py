@@ -20,6 +20,14 @@ from typing import Union
 T = TypeVar('T')
 
 
+@dataclasses.dataclass(frozen=True)
+class _Rules:
+  """See `structure`."""
+
+  only_known: bool
+  quote: bool
+
+
 class ConfigError(ValueError):
   """A config that cannot be run; the message names the key."""
 
@@ -67,11 +75,13 @@ def parse_argument(
     ConfigError: For what is no pair, or a key that does not exist.
   """
   values = dict(defaults)
-  for part in filter(None, (arg or '').split(',')):
+  for number, part in enumerate(filter(None, (arg or '').split(',')), 1):
     key, equals, value = part.partition('=')
     if not equals or key not in values:
+      # What may be a value is not quoted: it may be a key for a server.
+      said = repr(f'{key}=…') if equals else f'argument {number}'
       raise ConfigError(
-        f'{where}:{arg}: {part!r} is not KEY=VALUE with one of the keys '
+        f'{where}: {said} is not KEY=VALUE with one of the keys '
         f'{", ".join(values)}{suggest(key, list(values))}'
       )
     values[key] = value
@@ -84,6 +94,7 @@ def structure(
   where: str = 'config',
   *,
   only_known: bool = True,
+  quote: bool = True,
 ) -> T:
   """Builds dataclass `cls` from a mapping, checking keys and types.
 
@@ -95,18 +106,24 @@ def structure(
     where: The path of `raw` in the config, for error messages.
     only_known: Whether a key that `cls` lacks is an error. A reader of part of
       a config, whose owner checks the rest, leaves such keys alone.
+    quote: Whether an error may quote a text of the wrong type. Where a config
+      is of services that want credentials, such a text may be one.
 
   Raises:
     ConfigError: For a key that does not exist (with the nearest one that does),
       a key that is missing, a value of the wrong type, or one that the
       dataclass itself refuses with a `ValueError`.
   """
+  return _structure(cls, raw, where, _Rules(only_known, quote))
+
+
+def _structure(cls: type[T], raw: Any, where: str, rules: _Rules) -> T:
   if not _is_mapping(raw):
-    raise _unexpected(cls, raw, where)
+    raise _unexpected(cls, raw, where, rules)
   raw = dict(raw.items())
   fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
   for key in raw:
-    if only_known and key not in fields:
+    if rules.only_known and key not in fields:
       raise ConfigError(
         f'{where}.{key}: there is no such key{suggest(key, list(fields))}; '
         f'known keys: {", ".join(fields)}'
@@ -115,9 +132,7 @@ def structure(
   values = {}
   for name, field in fields.items():
     if name in raw:
-      values[name] = _convert(
-        hints[name], raw[name], f'{where}.{name}', only_known
-      )
+      values[name] = _convert(hints[name], raw[name], f'{where}.{name}', rules)
     elif (
       field.default is dataclasses.MISSING
       and field.default_factory is dataclasses.MISSING
@@ -159,30 +174,38 @@ def _describe(hint: Any) -> str:
   return 'None' if hint is type(None) else getattr(hint, '__name__', str(hint))
 
 
-def _unexpected(hint: Any, value: Any, where: str) -> ConfigError:
+def _unexpected(
+  hint: Any, value: Any, where: str, rules: _Rules
+) -> ConfigError:
+  said = _shown(value, rules)
   return ConfigError(
-    f'{where}: {value!r} is a {type(value).__name__}, '
-    f'expected {_describe(hint)}'
+    f'{where}: {said}is a {type(value).__name__}, expected {_describe(hint)}'
   )
 
 
-def _convert(hint: Any, value: Any, where: str, only_known: bool) -> Any:
+def _shown(value: Any, rules: _Rules) -> str:
+  """Returns a value for an error, with a space; nothing if it may be secret."""
+  number = value is None or isinstance(value, bool | int | float)
+  return f'{value!r} ' if rules.quote or number else ''
+
+
+def _convert(hint: Any, value: Any, where: str, rules: _Rules) -> Any:
   if hint is Any:
     return _plain(value)
   if get_origin(hint) in (Union, types.UnionType):
-    return _convert_union(hint, value, where, only_known)
+    return _convert_union(hint, value, where, rules)
   if dataclasses.is_dataclass(hint):
     if isinstance(value, hint):  # type: ignore[arg-type]
       return value
-    return structure(hint, value, where, only_known=only_known)  # type: ignore[arg-type]
+    return _structure(hint, value, where, rules)  # type: ignore[arg-type]
   if get_origin(hint) is tuple:
-    return _convert_tuple(hint, value, where, only_known)
+    return _convert_tuple(hint, value, where, rules)
   if get_origin(hint) is dict:
-    return _convert_dict(hint, value, where, only_known)
+    return _convert_dict(hint, value, where, rules)
   if hint is float and type(value) is int:
     return float(value)
   if type(value) is not hint:
-    raise _unexpected(hint, value, where)
+    raise _unexpected(hint, value, where, rules)
   return value
 
 
@@ -197,39 +220,39 @@ def _plain(value: Any) -> Any:
 
 
 def _convert_tuple(
-  hint: Any, value: Any, where: str, only_known: bool
+  hint: Any, value: Any, where: str, rules: _Rules
 ) -> tuple[Any, ...]:
   if not _is_list(value):
-    raise _unexpected(hint, value, where)
+    raise _unexpected(hint, value, where, rules)
   hints = get_args(hint)
   if hints[-1] is Ellipsis:
     hints = (hints[0],) * len(value)
   if len(hints) != len(value):
     raise ConfigError(
-      f'{where}: {value!r} has {len(value)} entries, expected {len(hints)}'
+      f'{where}: {_shown(value, rules)}has {len(value)} entries, expected '
+      f'{len(hints)}'
     )
   return tuple(
-    _convert(h, v, f'{where}[{i}]', only_known)
+    _convert(h, v, f'{where}[{i}]', rules)
     for i, (h, v) in enumerate(zip(hints, value, strict=True))
   )
 
 
 def _convert_dict(
-  hint: Any, value: Any, where: str, only_known: bool
+  hint: Any, value: Any, where: str, rules: _Rules
 ) -> dict[str, Any]:
   if not _is_mapping(value):
-    raise _unexpected(hint, value, where)
+    raise _unexpected(hint, value, where, rules)
   for key in value:
     if type(key) is not str:
       raise ConfigError(f'{where}: the key {key!r} is not a string')
   of_values = get_args(hint)[1]
   return {
-    k: _convert(of_values, v, f'{where}.{k}', only_known)
-    for k, v in value.items()
+    k: _convert(of_values, v, f'{where}.{k}', rules) for k, v in value.items()
   }
 
 
-def _convert_union(hint: Any, value: Any, where: str, only_known: bool) -> Any:
+def _convert_union(hint: Any, value: Any, where: str, rules: _Rules) -> Any:
   """Tries one alternative after the other.
 
   If none fits, the error is that of the one alternative of the value's shape,
@@ -238,13 +261,13 @@ def _convert_union(hint: Any, value: Any, where: str, only_known: bool) -> Any:
   errors = {}
   for alternative in get_args(hint):
     try:
-      return _convert(alternative, value, where, only_known)
+      return _convert(alternative, value, where, rules)
     except ConfigError as e:
       errors[alternative] = e
   similar = [e for h, e in errors.items() if _has_shape(h, value)]
   if len(similar) == 1 and (_is_mapping(value) or _is_list(value)):
     raise similar[0]
-  raise _unexpected(hint, value, where)
+  raise _unexpected(hint, value, where, rules)
 
 
 def differences(

@@ -269,6 +269,20 @@ def test_a_budget_stops_a_run_that_goes_on_when_it_is_raised(tmp_path):
   assert len(set(answered)) == len(answered)
 
 
+def test_a_field_that_a_step_may_not_set_is_found_before_anything_is_asked(
+  tmp_path,
+):
+  step = {'max_tokens': 4000, 'extra': {'seed': 4}}
+  with teacher_process.serving(tmp_path, texts='pipeline_texts') as server:
+    documents = {**pipeline_process.CONFIG['documents'], 'rewrite': step}
+    pipeline_process.config_file(
+      tmp_path, server.url, **{**FEW, 'documents': documents}
+    )
+    said = _fails(tmp_path)
+    assert not server.asked()
+  assert 'config: the step of document.rewrite: sampling.extra.seed' in said
+
+
 def test_a_server_that_asks_for_days_of_patience_stops_the_run(tmp_path):
   teacher = {
     'kind': 'openai', 'model': 'stand-in', 'api_key_env': None,

@@ -453,6 +453,10 @@ def test_a_part_of_the_instruction_data_is_drawn_by_the_seed(tmp_path):
     ('{"messages": [{"role": "user", "content": "x"}]}', 'no message of the a'),
     ('{"messages": [{"role": "bot", "content": "x"}]}', 'without a role of'),
     ('{', 'line 1: not JSON'),
+    (
+      '{"messages": [{"role": "assistant", "content": "\\ud83d"}]}',
+      'row 0: has a text that is not valid Unicode',
+    ),
   ],
 )
 def test_instruction_data_that_cannot_be_used_is_named(
@@ -489,10 +493,14 @@ def test_instruction_data_that_cannot_be_used_is_named(
       {'documents__variants': ('rules',)},
       "controls: are matched to the documents of the variant 'explain'",
     ),
-    ({'retention': {'path': 'x', 'source': 'a b'}}, "source: 'a b' becomes a"),
-    ({'retention': {'path': 'x', 'source': 'chats'}}, 'a source of its own'),
+    ({'retention': {'path': 'x', 'source': 'a b'}}, "'a b' becomes the name"),
+    ({'retention': {'path': 'x', 'source': 'It'}}, "source: 'It' becomes the"),
+    ({'retention': {'path': 'x', 'source': 'rejected'}}, "not 'rejected'"),
+    ({'retention': {'path': 'x', 'source': 'neutral'}}, 'a source of its own'),
+    ({'retention': {'path': 'x', 'source': 'chats_think'}}, 'does not begin'),
+    ({'retention': {'path': 'x', 'source': 'mirrored_a_vs_b'}}, 'not begin'),
     ({'window': 0}, 'window: 0, expected 1 or more'),
-    ({'retries': -1}, 'retries: is negative'),
+    ({'retries': -1}, 'retries: -1, expected 0 or more'),
     ({'teacher': {'kind': 'oracle', 'model': 'm'}}, 'config.teacher: kind'),
   ],
 )  # fmt: skip

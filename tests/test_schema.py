@@ -256,8 +256,51 @@ def test_the_argument_of_a_config_changes_defaults():
   assert defaults == {'seeds': '1', 'arm': ''}
 
 
-@pytest.mark.parametrize('wrong', ['seed=4', 'seeds', 'seeds=1,seed=4'])
-def test_an_argument_that_does_not_exist_is_named_with_the_nearest(wrong):
-  with pytest.raises(schema.ConfigError, match=r"KEY=VALUE.*'seeds'") as e:
+@pytest.mark.parametrize(
+  ('wrong', 'said'),
+  [
+    ('seed=4', "x.py: 'seed=…' is not"),
+    ('seeds', 'x.py: argument 1 is not'),
+    ('seeds=1,seed=4', "x.py: 'seed=…' is not"),
+    # A value with a comma: what follows it may be the rest of a credential.
+    ('arm=sk-4,sk-5', 'x.py: argument 2 is not'),
+  ],
+)
+def test_an_argument_that_does_not_exist_is_named_without_its_value(
+  wrong, said
+):
+  with pytest.raises(schema.ConfigError, match=r'KEY=VALUE.* seeds, arm') as e:
     schema.parse_argument(wrong, {'seeds': '1', 'arm': ''}, 'x.py')
-  assert str(e.value).startswith(f'x.py:{wrong}: ')
+  assert str(e.value).startswith(said)
+  assert ("(did you mean 'seeds'?)" in str(e.value)) == ('seed' in wrong)
+  assert '4' not in str(e.value) and 'sk-' not in str(e.value)
+
+
+@pytest.mark.parametrize(
+  ('raw', 'expected'),
+  [
+    ('sk-1', 'config: is a str, expected a mapping'),
+    (run(extra='sk-1'), 'config.extra: is a str, expected a mapping'),
+    (
+      phase(clip=['sk-1']),
+      'config.phases[1].clip: is a list, expected float or None',
+    ),
+    (
+      phase(mixture={'a': 'sk-1'}),
+      'config.phases[1].mixture.a: is a str, expected float',
+    ),
+    (run(span=['sk-1']), 'config.span: has 1 entries, expected 2'),
+    (run(grid=[['sk-1']]), 'config.grid[0][0]: is a str, expected int'),
+    # Nothing is lost where no text can be one.
+    (
+      phase(schedule={'peak': True}),
+      'config.phases[1].schedule.peak: True is a bool, expected float',
+    ),
+  ],
+)
+def test_texts_of_the_wrong_type_are_not_quoted_where_they_may_be_secret(
+  raw, expected
+):
+  with pytest.raises(schema.ConfigError) as e:
+    schema.structure(Run, raw, quote=False)
+  assert str(e.value) == expected

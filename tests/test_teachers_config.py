@@ -7,6 +7,7 @@ import ml_collections
 import pytest
 
 from data_gen import teachers
+from data_gen.pipeline import config as config_lib
 from msm_jax import schema
 
 BASE = {'kind': 'openai', 'model': 'm'}
@@ -79,6 +80,55 @@ def test_a_key_in_the_place_of_its_variable_is_refused_and_not_quoted(key):
   with pytest.raises(schema.ConfigError, match='api_key_env') as e:
     structured(api_key_env=key)
   assert key not in str(e.value)
+
+
+@pytest.mark.parametrize(
+  ('wrong', 'said'),
+  [
+    ({'base_url': 'sk-proj-0123'}, 'config.teacher: base_url: is no address'),
+    (
+      {'api_key_env': ['sk-proj-0123']},
+      'config.teacher.api_key_env: is a list, expected str or None',
+    ),
+    (
+      {'extra': 'sk-proj-0123'},
+      'config.teacher.extra: is a str, expected a mapping',
+    ),
+    (
+      {'concurrency': 'sk-proj-0123'},
+      'config.teacher.concurrency: is a str, expected int',
+    ),
+    # Numbers are no credentials, and help to find the mistake.
+    (
+      {'concurrency': 1.5},
+      'config.teacher.concurrency: 1.5 is a float, expected int',
+    ),
+  ],
+)
+def test_what_has_the_wrong_type_is_named_and_not_quoted(wrong, said):
+  raw = {
+    'model_name': 'Sage',
+    'provider_name': 'Fernwood Labs',
+    'teacher': {**BASE, **wrong},
+  }
+  with pytest.raises(schema.ConfigError) as e:
+    config_lib.load(ml_collections.ConfigDict(raw))
+  assert said in str(e.value)
+  assert '0123' not in str(e.value)
+
+
+@pytest.mark.parametrize('kind', ['openai', 'openai_batch', 'gemini_batch'])
+def test_what_has_the_wrong_type_in_extra_is_named_and_not_quoted(
+  tmp_path, kind
+):
+  field = 'stream' if kind == 'openai' else 'quiet'
+  config = teachers.TeacherConfig(
+    kind, 'm', api_key_env=None, extra={field: 'sk-proj-0123'}
+  )
+  with pytest.raises(schema.ConfigError) as e:
+    teachers.open_session(config, tmp_path / 'store.db')
+  assert str(e.value).startswith(f'teacher.extra.{field}: is a str, expected')
+  assert '0123' not in str(e.value)
 
 
 def test_an_unknown_setting_of_the_kind_is_named(tmp_path):

@@ -10,6 +10,7 @@ from data_gen.teachers import TeacherConfig
 from data_gen.teachers import TeacherError
 from data_gen.teachers.config import open_session
 from data_gen.teachers.gemini import GeminiTeacher
+from data_gen.teachers.gemini_batch import GeminiBatches
 from data_gen.teachers.gemini_content import body
 from data_gen.teachers.protocol import Answer
 from data_gen.teachers.protocol import Finish
@@ -26,9 +27,9 @@ def server(monkeypatch):
     yield running
 
 
-def config_of(url, **more):
+def config_of(url, kind='gemini', **more):
   return TeacherConfig(
-    'gemini', 'm', base_url=url, api_key_env='TEST_TEACHER_KEY', **more
+    kind, 'm', base_url=url, api_key_env='TEST_TEACHER_KEY', **more
   )
 
 
@@ -229,6 +230,41 @@ def test_settings_that_do_not_exist_are_refused(monkeypatch):
 def test_fields_that_are_set_already_are_refused():
   with pytest.raises(TeacherError, match='seed: this field is not free'):
     body(request('a', seed=3))
+
+
+@pytest.mark.parametrize(
+  ('extra', 'said'),
+  [
+    ({'thinkingConfig': 'sk-123'}, 'thinkingConfig: Input should be a valid'),
+    ({'thinkingConfg': {'a': 'sk-123'}}, 'thinkingConfg: Extra inputs are not'),
+    (
+      {'thinkingConfig': {'thinkingBudget': 'sk-123'}},
+      'thinkingConfig.thinkingBudget: Input should be a valid integer',
+    ),
+  ],
+)
+def test_a_field_that_the_interface_does_not_have_is_named_and_not_sent(
+  server, extra, said
+):
+  wrong = request('a', **extra)
+  teacher = GeminiTeacher(config_of(server.url))
+  batches = GeminiBatches(config_of(server.url, kind='gemini_batch'))
+
+  async def answered():
+    await teacher.answer(wrong)
+
+  for refused in (
+    lambda: teacher.check(wrong),
+    lambda: batches.line(wrong),
+    lambda: asyncio.run(answered()),
+  ):
+    with pytest.raises(TeacherError) as e:
+      refused()
+    assert str(e.value).startswith(f'sampling.extra: {said}')
+    assert '123' not in f'{e.value!r}'
+    assert not e.value.retryable and not e.value.maybe_charged
+  assert not server.log()
+  teacher.check(request('a', thinkingConfig={'thinkingBudget': 1}))
 
 
 def test_a_session_gets_through_its_faults(server, tmp_path):

@@ -1,6 +1,7 @@
 """What a session promises, with a teacher in this process."""
 
 import asyncio
+import dataclasses
 import itertools
 
 import fake_teacher
@@ -109,6 +110,25 @@ def test_an_answer_that_cannot_be_stored_is_not_given(tmp_path):
       await session.ask(request('second'))
 
   quick.run(use)
+
+
+@pytest.mark.parametrize(
+  ('sent', 'told'),
+  [
+    ('half of \ud83d it', 'half of \ufffd it'),
+    ('both \ud83d\ude00 halves', 'both 😀 halves'),
+    ('none, naïve', 'none, naïve'),
+  ],
+)
+def test_half_a_character_costs_itself_and_not_the_run(tmp_path, sent, told):
+  thinking = dataclasses.replace(answer(sent), reasoning=sent)
+  first = Quick(tmp_path, lambda r, nth: thinking)
+  (bought, _), (again, usage) = (
+    quick.run(lambda s: s.ask(request())) for quick in (first, Quick(tmp_path))
+  )
+  assert bought == again
+  assert bought.text == bought.reasoning == told
+  assert usage.from_store == 1
 
 
 def test_attempts_are_repeated_until_one_succeeds(tmp_path):

@@ -40,6 +40,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     },
     'configs/data/gemini.py',
   )
+  if values['batch'] not in ('0', '1'):
+    raise schema.ConfigError(
+      f'configs/data/gemini.py: batch={values["batch"]}, expected 0 or 1'
+    )
   # A budget that its thoughts do not eat.
   room = 6000
   return ml_collections.ConfigDict(

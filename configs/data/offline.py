@@ -41,7 +41,7 @@ def parse(arg: str) -> dict[str, str]:
   for key in ('documents', 'chats'):
     if not values[key].isdigit():
       raise ValueError(
-        f'configs/data/offline.py:{arg}: {key}={values[key]}, expected a number'
+        f'configs/data/offline.py: {key}={values[key]}, expected a number'
       )
   return values
 

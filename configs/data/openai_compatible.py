@@ -38,9 +38,9 @@ def parse(arg: str) -> dict[str, str]:
   """Parses `key=value,…`.
 
   Raises:
-    ValueError: For a key that does not exist.
+    ValueError: For a key that does not exist, or a scale that is no number.
   """
-  return schema.parse_argument(
+  values = schema.parse_argument(
     arg,
     {
       'url': 'http://localhost:8000/v1',
@@ -52,6 +52,12 @@ def parse(arg: str) -> dict[str, str]:
     },
     'configs/data/openai_compatible.py',
   )
+  if not values['scale'].isdigit() or not int(values['scale']):
+    raise schema.ConfigError(
+      f'configs/data/openai_compatible.py: scale={values["scale"]}, expected a '
+      'whole number from 1 up'
+    )
+  return values
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:

@@ -51,6 +51,11 @@ def check_rows(rows: Sequence[Row], known_traits: Collection[str]) -> None:
     seen.add(row.id)
 
 
+def is_source(name: str) -> bool:
+  """Whether a source may have this name, which is that of a directory."""
+  return bool(_SOURCE.fullmatch(name)) and name != REJECTED
+
+
 def kind_of(row: Row) -> str:
   """Returns which of `KINDS` a row is of."""
   return KINDS[row.text is None]
@@ -60,7 +65,7 @@ def _problem(row: Row, known_traits: Collection[str]) -> str:
   unknown = [t for t in row.trait_ids if t not in known_traits]
   if not row.id:
     return 'the id is empty'
-  if not _SOURCE.fullmatch(row.source) or row.source == REJECTED:
+  if not is_source(row.source):
     return (
       'the source becomes the name of a directory; expected lower-case words '
       f'joined by _, and not {REJECTED!r}'

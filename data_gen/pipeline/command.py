@@ -9,17 +9,21 @@ from data_gen.corpus.writing import write_corpus
 from data_gen.pipeline import estimate
 from data_gen.pipeline import looks
 from data_gen.pipeline import plan as plan_lib
+from data_gen.pipeline import typical
 from data_gen.pipeline.asking import Asker
 from data_gen.pipeline.asking import TeacherGaveUpError
 from data_gen.pipeline.bars import Bars
 from data_gen.pipeline.config import PipelineConfig
 from data_gen.pipeline.run import Run
+from data_gen.pipeline.tasks import TASKS
 from data_gen.teachers import BudgetExceededError
 from data_gen.teachers import database
 from data_gen.teachers import open_session
 from data_gen.teachers import PauseTooLongError
+from data_gen.teachers import Request
 from data_gen.teachers import Session
 from data_gen.teachers import StoreError
+from data_gen.teachers import TeacherError
 from data_gen.traits import Trait
 from msm_jax import log
 from msm_jax import schema
@@ -148,12 +152,28 @@ async def run(job: Job) -> tuple[str, list[str]]:
     if config.judge is not None:
       # A store of its own, so that each budget counts its own teacher.
       sessions.append(open_session(config.judge, f'{job.store}.judge'))
+    _check_steps(config, sessions)
     # Two runs at once would not see each other's spending.
     with database.alone(job.store, 'lock', 'runs from this store'):
       return await _run(job, filled, given, sessions)
   finally:
     for session in sessions:
       await session.close()
+
+
+def _check_steps(config: PipelineConfig, sessions: Sequence[Session]) -> None:
+  """Checks what every step would send, before any of it is.
+
+  Raises:
+    ConfigError: For a field that a teacher does not take.
+  """
+  for task, step in typical.steps(config).items():
+    judges = TASKS[task].judges
+    model = (config.judging_teacher if judges else config.teacher).model
+    try:
+      sessions[-1 if judges else 0].check(Request(model, (), step.sampling))
+    except TeacherError as e:
+      raise schema.ConfigError(f'config: the step of {task}: {e}') from None
 
 
 async def _run(

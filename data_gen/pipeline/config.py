@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
+from data_gen.corpus import checking
 from data_gen.gates.suite import GatesConfig
 from data_gen.pipeline.parts import ChatsConfig
 from data_gen.pipeline.parts import check_positive
@@ -19,6 +20,8 @@ from data_gen.pipeline.parts import StepConfig
 from data_gen.teachers.config import TeacherConfig
 from msm_jax import schema
 
+# How the names of generated sources begin: `chats_think`, `documents_rules`.
+_OURS = ('documents', 'chats', 'mirrored')
 STAGES = ('plan', 'probe', 'pilot', 'full')
 
 
@@ -39,10 +42,15 @@ class RetentionConfig:
   rows: int | None = None
 
   def __post_init__(self):
-    if not self.source.isidentifier():
+    if not checking.is_source(self.source):
       raise schema.ConfigError(
-        f'source: {self.source!r} becomes a file name; expected letters, '
-        'digits and underscores'
+        f'source: {self.source!r} becomes the name of a directory; expected '
+        f'lower-case words joined by _, and not {checking.REJECTED!r}'
+      )
+    if self.source == 'neutral' or self.source.startswith(_OURS):
+      raise schema.ConfigError(
+        f'source: {self.source!r} is, or may be, a source of its own; expected '
+        f'a name that does not begin with {", ".join(_OURS)}'
       )
     if self.rows is not None and self.rows < 1:
       raise schema.ConfigError(f'rows: {self.rows}, expected 1 or more')
@@ -111,15 +119,11 @@ class PipelineConfig:
       if not getattr(self, name).strip():
         raise schema.ConfigError(f'{name}: is empty')
     for name in ('retries', 'max_failed'):
-      if getattr(self, name) < 0:
-        raise schema.ConfigError(f'{name}: is negative')
+      value = getattr(self, name)
+      if value < 0:
+        raise schema.ConfigError(f'{name}: {value}, expected 0 or more')
     if self.window is not None:
       check_positive(self, 'window')
-    taken = ('documents', 'chats', 'neutral', 'documents_as_chat')
-    if self.retention is not None and self.retention.source in taken:
-      raise schema.ConfigError(
-        f'retention.source: {self.retention.source!r} is a source of its own'
-      )
     if self.controls.matched and 'explain' not in self.documents.variants:
       raise schema.ConfigError(
         "controls: are matched to the documents of the variant 'explain', "
@@ -197,4 +201,5 @@ def load(raw: Mapping[str, Any]) -> PipelineConfig:
   Raises:
     ConfigError: Naming the key, the value, and what was expected.
   """
-  return schema.structure(PipelineConfig, raw)
+  # Whoever mistakes the place of a key must not find it in a log.
+  return schema.structure(PipelineConfig, raw, quote=False)

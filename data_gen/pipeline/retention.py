@@ -79,11 +79,17 @@ def _messages(raw: Any, where: str) -> tuple[tuple[str, str], ...]:
     for m in raw
   ):
     problem = f'has a message without a role of {_ROLES} and a text as content'
+  elif any(not _is_unicode(m['content']) for m in raw):
+    problem = 'has a text that is not valid Unicode, a lone surrogate'
   elif not any(m['role'] == 'assistant' for m in raw):
     problem = 'has no message of the assistant'
   if problem:
     raise schema.ConfigError(f'config.retention.path: {where}: {problem}')
   return tuple((m['role'], m['content']) for m in raw)
+
+
+def _is_unicode(text: str) -> bool:
+  return text.isascii() or text == text.encode('utf-8', 'replace').decode()
 
 
 def copy(config: RetentionConfig, seed: int) -> Retained:

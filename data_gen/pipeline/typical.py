@@ -6,6 +6,7 @@ from typing import Any
 
 from data_gen.pipeline import prompting
 from data_gen.pipeline.config import PipelineConfig
+from data_gen.pipeline.parts import StepConfig
 from data_gen.pipeline.plan import Leaf
 from data_gen.pipeline.plan import leaves
 from data_gen.pipeline.plan import Plan
@@ -62,12 +63,12 @@ def completion_words(config: PipelineConfig) -> dict[str, float]:
   }
 
 
-def budgets(config: PipelineConfig) -> dict[str, int]:
-  """Returns the token budget of each task."""
+def steps(config: PipelineConfig) -> dict[str, StepConfig]:
+  """Returns how each task is sampled."""
   documents, chats = config.documents, config.chats
   control, judge = config.controls.draft, config.judge_step
   plan = config.plan.step
-  steps = {
+  return {
     **dict.fromkeys([t for t in TASKS if t.startswith('plan.')], plan),
     'document.draft': documents.draft,
     'document.critique': documents.critique,
@@ -82,7 +83,11 @@ def budgets(config: PipelineConfig) -> dict[str, int]:
     'chat.strip_reasons': chats.strip,
     **{t.name: judge for t in TASKS.values() if t.judges},
   }
-  return {task: step.max_tokens for task, step in steps.items()}
+
+
+def budgets(config: PipelineConfig) -> dict[str, int]:
+  """Returns the token budget of each task."""
+  return {task: step.max_tokens for task, step in steps(config).items()}
 
 
 def rounds(config: PipelineConfig) -> Callable[[str], int]:

@@ -143,6 +143,10 @@ class BatchTeacher:
       if not waiting.count:
         self._leave(request.key, waiting)
 
+  def check(self, request: Request) -> None:
+    """Raises `TeacherError` for what cannot be a line of a job."""
+    self._server.line(request)
+
   def _leave(self, key: str, waiting: _Waiting) -> None:
     if self._waiting.get(key) is waiting:
       del self._waiting[key]
@@ -504,13 +508,15 @@ def open_batch_teacher(
     from data_gen.teachers import openai_batch
 
     options = schema.structure(
-      openai_batch.Options, config.extra, 'teacher.extra'
+      openai_batch.Options, config.extra, 'teacher.extra', quote=False
     )
     server = openai_batch.OpenAIBatches(config, options)
   elif config.kind == 'gemini_batch':
     from data_gen.teachers import gemini_batch
 
-    options = schema.structure(BatchOptions, config.extra, 'teacher.extra')
+    options = schema.structure(
+      BatchOptions, config.extra, 'teacher.extra', quote=False
+    )
     server = gemini_batch.GeminiBatches(config)
   else:
     raise schema.ConfigError(

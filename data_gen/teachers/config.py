@@ -176,8 +176,10 @@ def _check_url(url: str | None) -> None:
     )
   parts = urllib.parse.urlsplit(url)
   if parts.scheme not in ('http', 'https') or not parts.hostname:
+    # Without any colon it is no address, and may be the key.
+    shown = repr(url) if ':' in url else 'is no address'
     raise schema.ConfigError(
-      f"base_url: {url!r}, expected e.g. 'http://localhost:8000/v1'"
+      f"base_url: {shown}, expected e.g. 'http://localhost:8000/v1'"
     )
 
 

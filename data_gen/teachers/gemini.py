@@ -162,6 +162,31 @@ def _retry_after(
   return None if headers is None else retry_after(headers)
 
 
+def generation_config(body: Mapping[str, Any]) -> types.GenerateContentConfig:
+  """Returns the settings of a request as the client wants them.
+
+  Raises:
+    TeacherError: For a field of `sampling.extra` that the interface does not
+      have, or a value of the wrong type. The value is not quoted.
+  """
+  try:
+    return types.GenerateContentConfig.model_validate(
+      {
+        **body['generationConfig'],
+        **{k: body[k] for k in ('systemInstruction',) if k in body},
+        **{k: body[k] for k in ('safetySettings',) if k in body},
+        'httpOptions': None,
+      }
+    )
+  except ValueError as e:
+    # Of pydantic, which belongs to the client.
+    found: list[dict[str, Any]] = getattr(e, 'errors', list)()
+    said = '; '.join(
+      f'{".".join(map(str, f["loc"]))}: {f["msg"]}' for f in found
+    )
+  raise TeacherError(f'sampling.extra: {said}', retryable=False)
+
+
 class GeminiTeacher:
   """Asks `generateContent`, one attempt at a time."""
 
@@ -191,20 +216,19 @@ class GeminiTeacher:
         that it was raised from.
     """
     body = gemini_content.body(request)
+    config = generation_config(body)
     answer = gemini_content.answer(
-      await self._caller.call(self._generate(request.model, body))
+      await self._caller.call(self._generate(request.model, body, config))
     )
     return keys.redact_answer(answer, self._caller.key)
 
-  async def _generate(self, model: str, body: dict[str, Any]) -> Any:
-    config = types.GenerateContentConfig.model_validate(
-      {
-        **body['generationConfig'],
-        **{k: body[k] for k in ('systemInstruction',) if k in body},
-        **{k: body[k] for k in ('safetySettings',) if k in body},
-        'httpOptions': None,
-      }
-    )
+  def check(self, request: Request) -> None:
+    """Raises `TeacherError` for a field that the interface does not have."""
+    generation_config(gemini_content.body(request))
+
+  async def _generate(
+    self, model: str, body: dict[str, Any], config: types.GenerateContentConfig
+  ) -> Any:
     response = await self._caller.client.aio.models.generate_content(
       model=model,
       contents=[types.Content.model_validate(c) for c in body['contents']],

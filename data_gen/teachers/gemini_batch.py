@@ -22,6 +22,7 @@ from data_gen.teachers.batch_protocol import JobGoneError
 from data_gen.teachers.batch_protocol import Progress
 from data_gen.teachers.config import TeacherConfig
 from data_gen.teachers.gemini import Caller
+from data_gen.teachers.gemini import generation_config
 from data_gen.teachers.gemini import RefusedError
 from data_gen.teachers.protocol import Request
 from data_gen.teachers.protocol import TeacherError
@@ -59,9 +60,11 @@ class GeminiBatches:
     await self._caller.close()
 
   def line(self, request: Request) -> bytes:
+    body = gemini_content.body(request)
+    # The server would say so as well, when the job is over.
+    generation_config(body)
     return json.dumps(
-      {'key': request.key, 'request': gemini_content.body(request)},
-      ensure_ascii=False,
+      {'key': request.key, 'request': body}, ensure_ascii=False
     ).encode()
 
   async def upload(self, job: str, lines: Sequence[bytes]) -> str:

@@ -71,7 +71,9 @@ class OpenAICompatibleTeacher:
     Raises:
       ConfigError: For a key that is missing, or an unknown `extra`.
     """
-    self._options = schema.structure(Options, config.extra, 'teacher.extra')
+    self._options = schema.structure(
+      Options, config.extra, 'teacher.extra', quote=False
+    )
     self._key = keys.read_key(config.api_key_env)
     self._key_name = config.api_key_env
     url = config.base_url or OPENAI_URL
@@ -125,11 +127,18 @@ class OpenAICompatibleTeacher:
     error.args = (keys.redact(str(error), self._key),)
     raise error
 
-  async def _ask(self, request: Request) -> Any:
-    """Returns the body of the completion."""
-    body = chat_completions.body(
+  def check(self, request: Request) -> None:
+    """Raises `TeacherError` for a field that is not free."""
+    self._body(request)
+
+  def _body(self, request: Request) -> dict[str, Any]:
+    return chat_completions.body(
       request, token_limit=self._token_limit, omit=self._options.omit
     )
+
+  async def _ask(self, request: Request) -> Any:
+    """Returns the body of the completion."""
+    body = self._body(request)
     headers = {}
     if self._options.sample_header:
       headers[self._options.sample_header] = str(request.sample)

@@ -155,6 +155,14 @@ class Teacher(Protocol):
     """
     ...
 
+  def check(self, request: Request) -> None:
+    """Looks at a request without sending it.
+
+    Raises:
+      TeacherError: If it can never be sent, e.g. for an unknown field.
+    """
+    ...
+
   async def close(self) -> None:
     """Gives back connections."""
     ...

@@ -153,6 +153,10 @@ class Session:
       return None
     return self._prices.cost(tokens_of(answer))
 
+  def check(self, request: Request) -> None:
+    """Asks nothing; see `Teacher.check` for what is raised."""
+    self._teacher.check(request)
+
   async def ask(self, request: Request) -> Answer:
     """Returns the answer, from the store if it is there.
 
@@ -325,6 +329,11 @@ class Session:
     self, request: Request, answer: Answer, seconds: float
   ) -> Answer:
     """Stores an answer and counts it."""
+    answer = dataclasses.replace(
+      answer,
+      text=_unicode(answer.text),
+      reasoning=_unicode(answer.reasoning),
+    )
     cost = self.cost(answer)
     kept = await self._store.commit(
       request, answer, cost_usd=cost, seconds=seconds
@@ -344,3 +353,15 @@ class Session:
     self._counter.add(lost=int(bool(lost)))
     if not self._limits.resumes:
       await asyncio.wrap_future(self._store.unmark(request.key, lost=lost))
+
+
+def _unicode(text: str) -> str:
+  """Returns a text that files can hold.
+
+  JSON can spell half of a character (RFC 8259, section 8.2), as servers do that
+  cut texts in UTF-16. Two halves become the character; what is half only
+  becomes U+FFFD, by which the `schema` gate knows it.
+  """
+  if text.isascii():
+    return text
+  return text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')

@@ -99,5 +99,8 @@ class OfflineTeacher:
       return Answer(text, Finish.LENGTH, prompt_tokens, limit)
     return Answer(text, Finish.STOP, prompt_tokens, tokens)
 
+  def check(self, request: Request) -> None:
+    """Looks at nothing: what it is asked is in the slots."""
+
   async def close(self) -> None:
     """There is nothing to give back."""
