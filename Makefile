@@ -6,6 +6,9 @@ PY := $(VENV)/bin/python
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 LOCK := requirements/py$(VERSION).txt
 STAMP := $(VENV)/installed-$(VERSION)
+# Apart from the rest, and found by tests only: with libtpu in its path every
+# program begins by looking for a TPU.
+LIBTPU := $(VENV)/libtpu-$(VERSION)
 PARITY := requirements/parity.txt
 PARITY_STAMP := $(VENV)/parity-$(VERSION)
 
@@ -31,6 +34,17 @@ $(PARITY_STAMP): $(STAMP) $(PARITY)
 	fi
 	@touch $@
 
+# Google's compiler for TPUs; tests that need it skip, saying so, without.
+$(LIBTPU): $(STAMP)
+	@version=$$($(PY) -c \
+	  'from msm_jax.compilation import libtpu; print(libtpu.wanted())'); \
+	echo "fetching libtpu $$version"; \
+	if ! $(PY) -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --upgrade --target $@ "libtpu==$$version"; then \
+	  echo "WARNING: no libtpu $$version was found; tests that compile for TPUs"; \
+	  echo 'will be SKIPPED'; \
+	fi
+
 requirements/py%.txt:
 	@echo "no lock file for Python $*: use 3.11, 3.12 or 3.13 (PYTHON=python3.12)"
 	@exit 1
@@ -41,7 +55,7 @@ quickstart: $(STAMP)
 test: setup
 	$(PY) -m pytest -n 2 -m 'not slow'
 
-test-all: setup
+test-all: setup $(LIBTPU)
 	$(PY) -m pytest -n 2
 
 lint: $(STAMP)

@@ -1,9 +1,9 @@
 """Writes the texts in this folder: programs compiled for absent TPUs.
 
-    cd tests && python -m hlo.make [NAME …]    # needs jax[tpu], no TPU; minutes
+    cd tests && python -m hlo.make [--print] [NAME …]    # minutes; no TPU
 
-Kernels' machine code and tables of source locations are left out of the texts;
-nothing reads them.
+Needs libtpu: `make .venv/libtpu-3.11`, and that folder in PYTHONPATH. Kernels'
+machine code and tables of source locations are left out; nothing reads them.
 """
 
 import dataclasses
@@ -88,11 +88,15 @@ def without_what_nothing_reads(text: str) -> str:
   return re.sub(r' ?stack_frame_id=\d+', '', text)
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str]) -> None:
+  names = [a for a in arguments if a != '--print']
   for name, text in TEXTS.items():
     if names and name not in names:
       continue
     hlo = compile_text(text)
+    if '--print' in arguments:
+      sys.stdout.write(hlo)
+      continue
     (FOLDER / f'{name}.hlo').write_text(hlo, encoding='utf-8')
     print(f'{name}: {len(hlo):,} characters', flush=True)
 
