@@ -15,6 +15,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import functools
 import signal
 import sys
 from typing import TextIO
@@ -92,36 +93,73 @@ class Chat:
     self.messages = [*asked, {'role': 'assistant', 'content': whole}]
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-  """Ctrl-C sets what is yielded, instead of an exception in mid-computation."""
-  pressed: list[int] = []
-  before = signal.signal(
-    signal.SIGINT, lambda number, _: pressed.append(number)
-  )
-  try:
-    yield lambda: bool(pressed)
-  finally:
-    signal.signal(signal.SIGINT, before)
+class Interruptions:
+  """Ctrl-C, as long as this is entered: noted, and an exception only in `ask`.
+
+  One handler stays in force from the first message to the last, since there is
+  no moment between an answer and the prompt at which one could be replaced
+  safely.
+  """
+
+  def __init__(self) -> None:
+    self._pressed = self._asking = False
+
+  def __enter__(self) -> 'Interruptions':
+    self._before = signal.signal(signal.SIGINT, self._handle)
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    signal.signal(signal.SIGINT, self._before)
+
+  def _handle(self, *_: object) -> None:
+    self._pressed = True
+    if self._asking:
+      self._asking = False  # Not twice, where nobody would catch it.
+      raise KeyboardInterrupt
+
+  def forget(self) -> None:
+    self._pressed = False
+
+  def pressed(self) -> bool:
+    """Whether there was a Ctrl-C since `forget`."""
+    return self._pressed
+
+  def ask(self, read: Callable[[], str]) -> str | None:
+    """Returns what `read` does, or None if Ctrl-C came first."""
+    try:
+      try:
+        self._asking = True
+        return read()
+      finally:
+        self._asking = False
+    except KeyboardInterrupt:
+      return None
 
 
-def read_message(source: TextIO) -> str | None:
-  """Returns the next message, of one line or several; None at the end."""
+def read_message(source: TextIO, interruptions: Interruptions) -> str | None:
+  """Returns the next message, of one line or several; None at the end.
+
+  Raises:
+    KeyboardInterrupt: At Ctrl-C, if there is no terminal.
+  """
   lines: list[str] = []
   while True:
     if source.isatty() and sys.stdout.isatty():
+      prompt = '... ' if lines else '> '
       try:
-        line = input('... ' if lines else '> ')
+        line = interruptions.ask(functools.partial(input, prompt))
       except EOFError:
         print()
         return None
-      except KeyboardInterrupt:
+      if line is None:
         # As a shell does: what was typed is gone.
         print()
         lines = []
         continue
     else:
-      line = source.readline()
+      line = interruptions.ask(source.readline)
+      if line is None:
+        raise KeyboardInterrupt
       if not line:
         return '\n'.join(lines) if lines else None
       line = line.removesuffix('\n')
@@ -132,32 +170,37 @@ def read_message(source: TextIO) -> str | None:
 
 def converse(chat: Chat, source: TextIO, sink: TextIO) -> None:
   """Answers messages until there are no more."""
-  while (message := read_message(source)) is not None:
-    if message.strip() == '/quit':
-      return
-    if message.strip() == '/reset':
-      chat.reset()
-      continue
-    if message.startswith('/'):
-      log.logger.error(
-        '%s: no such command; there are %s. Put a space before a message that '
-        'begins with /',
-        message.split()[0],
-        ', '.join(_COMMANDS),
-      )
-      continue
-    if not message.strip():
-      continue
-    try:
-      with interruptible() as stop:
-        for piece in chat.answer(message, stop):
-          sink.write(piece)
-          sink.flush()
-    except ValueError as e:
-      log.logger.error('%s', e)
-      continue
-    sink.write('\n')
-    sink.flush()
+  with Interruptions() as interruptions:
+    while (message := read_message(source, interruptions)) is not None:
+      if message.strip() == '/quit':
+        return
+      if message.strip() == '/reset':
+        chat.reset()
+      elif message.startswith('/'):
+        log.logger.error(
+          '%s: no such command; there are %s. Put a space before a message '
+          'that begins with /',
+          message.split()[0],
+          ', '.join(_COMMANDS),
+        )
+      elif message.strip():
+        _answer(chat, message, sink, interruptions)
+
+
+def _answer(
+  chat: Chat, message: str, sink: TextIO, interruptions: Interruptions
+) -> None:
+  """Writes an answer as it comes, until its end or Ctrl-C."""
+  interruptions.forget()
+  try:
+    for piece in chat.answer(message, interruptions.pressed):
+      sink.write(piece)
+      sink.flush()
+  except ValueError as e:
+    log.logger.error('%s', e)
+    return
+  sink.write('\n')
+  sink.flush()
 
 
 def load(
@@ -259,6 +302,8 @@ def main(argv: list[str]) -> None:
   ) as e:
     log.logger.error('%s', e)
     sys.exit(1)
+  except KeyboardInterrupt:
+    sys.exit(128 + signal.SIGINT)  # As a shell says it.
 
 
 if __name__ == '__main__':

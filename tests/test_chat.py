@@ -132,14 +132,66 @@ def interruptions():
   signal.signal(signal.SIGINT, before)
 
 
+def interrupt():
+  os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.mark.usefixtures('interruptions')
 def test_an_interruption_ends_the_answer_and_not_the_program():
-  with chat.interruptible() as stop:
-    assert not stop()
-    os.kill(os.getpid(), signal.SIGINT)
-    assert stop()
+  def stream(prompt):
+    for n, token in enumerate(TOKENIZER.encode('Hello')):
+      if n == 3 and 'one' in TOKENIZER.decode(prompt):
+        interrupt()
+      yield [token]
+
+  conversation = chat.Chat(stream, TOKENIZER, None)
+  sink = io.StringIO()
+  chat.converse(conversation, io.StringIO('one\n/reset\ntwo\n'), sink)
+  assert sink.getvalue() == 'Hell\nHello\n'
   with pytest.raises(KeyboardInterrupt):
-    os.kill(os.getpid(), signal.SIGINT)
+    interrupt()
+
+
+@pytest.mark.usefixtures('interruptions')
+def test_an_interruption_between_an_answer_and_the_prompt_is_none():
+  class Interrupting(io.StringIO):
+    def write(self, text):
+      if text == '\n':
+        interrupt()
+      return super().write(text)
+
+  stream, prompts = scripted('Hello', 'there')
+  sink = Interrupting()
+  chat.converse(
+    chat.Chat(stream, TOKENIZER, None), io.StringIO('one\ntwo\n'), sink
+  )
+  assert sink.getvalue() == 'Hello\nthere\n'
+  assert len(prompts) == 2
+
+
+@pytest.mark.usefixtures('interruptions')
+def test_an_interruption_ends_a_program_that_waits_for_a_pipe():
+  class Waiting(io.StringIO):
+    def readline(self):
+      interrupt()
+      raise AssertionError('it was not interrupted')
+
+  conversation = chat.Chat(scripted()[0], TOKENIZER, None)
+  with pytest.raises(KeyboardInterrupt):
+    chat.converse(conversation, Waiting(), io.StringIO())
+
+
+@pytest.mark.usefixtures('interruptions')
+def test_a_second_interruption_does_not_meet_the_handling_of_the_first():
+  def read():
+    with pytest.raises(KeyboardInterrupt):
+      interrupt()
+    interrupt()
+    return 'read'
+
+  with chat.Interruptions() as interruptions:
+    assert interruptions.ask(read) == 'read'
+    assert interruptions.pressed()
 
 
 def test_a_conversation_that_the_template_refuses_is_not_remembered(said):
