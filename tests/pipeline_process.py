@@ -59,8 +59,17 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def config_file(folder: pathlib.Path, url: str, **changes: Any) -> pathlib.Path:
-  """Writes a config that asks the server at `url`."""
+def config_file(
+  folder: pathlib.Path, url: str, *, stream: bool = False, **changes: Any
+) -> pathlib.Path:
+  """Writes a config that asks the server at `url`.
+
+  Args:
+    folder: Gets the config and a traits document.
+    url: Of the server.
+    stream: Whether answers come in pieces.
+    **changes: Of the config.
+  """
   teacher = {
     'kind': 'openai',
     'model': 'stand-in',
@@ -70,6 +79,7 @@ def config_file(folder: pathlib.Path, url: str, **changes: Any) -> pathlib.Path:
     'timeout': 2.0,
     'max_attempts': 20,
     'backoff': 0.02,
+    'extra': {'stream': stream},
     'price_per_million_prompt': 1.0,
     'price_per_million_completion': 4.0,
   }

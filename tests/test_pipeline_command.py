@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import byte_tokenizer
+import gcs
 import pipeline_process
 import pytest
 import teacher_process
@@ -377,6 +378,63 @@ def test_the_store_may_be_elsewhere_and_must_be_for_a_bucket(tmp_path):
     '--out=gs://bucket/corpus',
   ]
   assert '--store=FILE' in _fails(tmp_path, arguments=remote)
+
+
+def test_a_corpus_is_published_into_a_bucket(tmp_path):
+  _offline(tmp_path)
+  with gcs.emulator() as environment:
+    arguments = [
+      *pipeline_process.command(tmp_path)[:-1],
+      f'--store={tmp_path / "answers.sqlite"}',
+    ]
+
+    def publish(place):
+      return subprocess.run(
+        [*arguments, f'--out={place}'],
+        cwd=pipeline_process.ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
+      )
+
+    refused = publish('gs://no-such-bucket/corpus')
+    assert refused.returncode == 1
+    assert 'data_gen: --out: gs://no-such-bucket/corpus' in refused.stderr
+    assert not (tmp_path / 'answers.sqlite').exists(), 'nothing was asked'
+
+    place = f'gs://{gcs.BUCKET}/runs/corpus'
+    done = publish(place)
+    assert done.returncode == 0, done.stderr
+    code = (
+      'import sys; from data_gen.corpus import reading; '
+      'from msm_jax import storage; '
+      'print(storage.verify(sys.argv[1], kind="corpus").fingerprint, '
+      '*sorted({r.source for r in reading.read_rows(sys.argv[1])}))'
+    )
+    read = subprocess.run(
+      [sys.executable, '-c', code, place],
+      cwd=pipeline_process.ROOT,
+      env=environment,
+      capture_output=True,
+      check=True,
+      text=True,
+    )
+  fingerprint, *sources = read.stdout.split()
+  assert fingerprint in done.stdout
+  assert sources == ['chats', 'documents']
+
+
+def test_a_place_that_holds_something_else_is_found_before_anything_is_asked(
+  tmp_path,
+):
+  _offline(tmp_path)
+  (tmp_path / 'corpus').mkdir()
+  (tmp_path / 'corpus' / 'thesis.tex').write_text('years of work')
+  said = _fails(tmp_path)
+  assert f'--out: {tmp_path / "corpus"} cannot be written' in said
+  assert 'holds files but no manifest.json' in said
+  assert not list(tmp_path.glob('corpus.*')), 'nothing was asked'
 
 
 @pytest.mark.parametrize(

@@ -94,12 +94,12 @@ def files(folder):
   }
 
 
-def check_killed_runs(tmp_path, kills, seed):
+def check_killed_runs(tmp_path, kills, seed, *, stream):
   calm, killed = tmp_path / 'calm', tmp_path / 'killed'
   calm.mkdir()
   killed.mkdir()
   with teacher_process.serving(calm, **FLAGS) as server:
-    pipeline_process.config_file(calm, server.url)
+    pipeline_process.config_file(calm, server.url, stream=stream)
     pipeline_process.finish(calm)
     met = {line['outcome'] for line in server.log('asked')}
   assert set(FAULTS) - {'hang', 'error_200', '408', '502', '503'} <= met
@@ -110,7 +110,7 @@ def check_killed_runs(tmp_path, kills, seed):
   left_behind = 0
   parts = set()
   with teacher_process.serving(killed, **FLAGS) as server:
-    pipeline_process.config_file(killed, server.url)
+    pipeline_process.config_file(killed, server.url, stream=stream)
     for answers in [*sorted(moments), total]:
       before = in_flight(killed)
       process = pipeline_process.start(killed)
@@ -145,7 +145,7 @@ def check_killed_runs(tmp_path, kills, seed):
 
 
 def test_a_run_that_was_killed_three_times_gives_the_same_corpus(tmp_path):
-  check_killed_runs(tmp_path, 3, seed=1)
+  check_killed_runs(tmp_path, 3, seed=1, stream=True)
 
 
 def test_kills_while_it_publishes_leave_all_of_a_corpus_or_nothing(tmp_path):
@@ -178,4 +178,4 @@ def test_kills_while_it_publishes_leave_all_of_a_corpus_or_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_20_times_gives_the_same_corpus(tmp_path):
-  check_killed_runs(tmp_path, 20, seed=2026)
+  check_killed_runs(tmp_path, 20, seed=2026, stream=False)

@@ -198,6 +198,24 @@ def test_nothing_that_was_not_published_is_ever_replaced(tmp_path):
   storage.verify(tmp_path / 'empty')
 
 
+def test_a_place_is_known_to_be_good_before_there_is_anything(tmp_path):
+  home = tmp_path / 'home'
+  home.mkdir()
+  (home / 'thesis.tex').write_text('years of work')
+  with pytest.raises(FileExistsError, match=r'home: holds files but no mani'):
+    storage.check_place(home)
+  with pytest.raises(OSError, match=r'thesis\.tex'):
+    storage.check_place(home / 'thesis.tex' / 'corpus')
+  publish(tmp_path / 'published', {'a': 'x'})
+  for name in ('new', 'deep/new', 'published'):
+    storage.check_place(tmp_path / name)
+  storage.check_place(f'memory://{tmp_path}/corpus')
+  # And nothing is left of it, but directories above.
+  assert contents(tmp_path / 'published') == {'a': 'x'}
+  assert {p.name for p in tmp_path.iterdir()} == {'home', 'published', 'deep'}
+  assert not storage.list_dir(f'memory://{tmp_path}')
+
+
 def test_publishing_to_a_link_replaces_what_it_points_to(tmp_path):
   (tmp_path / 'disk').mkdir()
   (tmp_path / 'link').symlink_to(tmp_path / 'disk' / 'out')

@@ -146,7 +146,10 @@ async def run(job: Job) -> tuple[str, list[str]]:
   if job.stage == 'full':
     config.check_contamination()
     config.check_tokens()
-  pathlib.Path(job.store).parent.mkdir(parents=True, exist_ok=True)
+  folder = pathlib.Path(job.store).parent
+  if job.stage != 'plan':
+    _check_places(job.target(job.stage))
+  folder.mkdir(parents=True, exist_ok=True)
   sessions = [open_session(config.teacher, job.store)]
   try:
     if config.judge is not None:
@@ -159,6 +162,23 @@ async def run(job: Job) -> tuple[str, list[str]]:
   finally:
     for session in sessions:
       await session.close()
+
+
+def _check_places(target: str) -> None:
+  """Checks that the corpus can be published, finished or not.
+
+  Raises:
+    ConfigError: If it cannot, so that nothing is paid for in vain.
+  """
+  for place in (target, f'{target}-unfinished'):
+    try:
+      storage.check_place(place)
+    except Exception as e:  # Each store of objects has errors of its own.
+      raise schema.ConfigError(
+        f'--out: {place} cannot be written ({type(e).__name__}: {e}); expected '
+        'a new directory, or that of a corpus, on a disk or in a bucket that '
+        'exists and may be written'
+      ) from e
 
 
 def _check_steps(config: PipelineConfig, sessions: Sequence[Session]) -> None:

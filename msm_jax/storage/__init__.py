@@ -22,6 +22,7 @@ from msm_jax.storage._paths import read_text
 from msm_jax.storage._paths import remove_tree
 from msm_jax.storage._paths import size
 from msm_jax.storage._paths import write_atomic
+from msm_jax.storage._publish import check_place
 from msm_jax.storage._publish import CorruptError
 from msm_jax.storage._publish import Manifest
 from msm_jax.storage._publish import MANIFEST_NAME
@@ -38,6 +39,7 @@ __all__ = [
   'NotPublishedError',
   'Publication',
   'canonical_json',
+  'check_place',
   'exists',
   'fingerprint',
   'is_remote',

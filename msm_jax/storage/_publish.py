@@ -144,6 +144,29 @@ def _flush(root: pathlib.Path) -> None:
     _paths.fsync_path(path)
 
 
+def check_place(path: _paths.Path) -> None:
+  """Finds out whether `publish` could publish here, before there is anything.
+
+  Writes something beside the path, and removes it.
+
+  Raises:
+    FileExistsError: If there is something at `path` that was not published.
+    OSError: Or, of a bucket, whatever its client raises, if nothing can be
+      written there.
+  """
+  if _paths.is_remote(path):
+    probe = f'{str(path).rstrip("/")}.probe'
+    _paths.write_atomic(probe, '')
+    _paths.remove_tree(probe)
+    return
+  target = pathlib.Path(path).resolve()
+  target.parent.mkdir(parents=True, exist_ok=True)
+  _check_replaceable(target)
+  staged = _staging.staging_path(target)
+  staged.mkdir()
+  staged.rmdir()
+
+
 @contextlib.contextmanager
 def publish(path: _paths.Path, *, kind: str) -> Iterator[Publication]:
   """Publishes a directory: all of it when the block ends, or nothing.
