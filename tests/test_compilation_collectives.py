@@ -97,7 +97,7 @@ def _starts_and_ends(events):
   """Names of what begins and of what is waited for, in all loops."""
   starts, ends = [], []
   for event in events:
-    if isinstance(event, program.Start):
+    if isinstance(event, program.Start | program.Copy):
       starts.append(event.name)
     elif isinstance(event, program.Done):
       ends.append(event.name)
