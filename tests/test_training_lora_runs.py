@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import jax
 import lora_run
@@ -89,8 +91,8 @@ def _crossed(params, before, after, how, index):
 
 # In an adapters' phase; where they are carried on, merged, dropped, merged for
 # good; and where a base was written by an earlier checkpoint.
-@pytest.mark.parametrize('step', [8, 10, 12, 15, 20, 25])
-def test_a_run_that_was_killed_goes_on_bitwise(root, whole, step, tmp_path):
+@pytest.mark.parametrize('step', [8, 12, 25])
+def test_a_run_goes_on_bitwise_from_any_checkpoint(root, whole, step, tmp_path):
   workdir, result = whole
   killed = tmp_path / 'killed'
   shutil.copytree(workdir, killed)
@@ -99,6 +101,100 @@ def test_a_run_that_was_killed_goes_on_bitwise(root, whole, step, tmp_path):
       shutil.rmtree(killed / 'checkpoints' / name)
   assert _train(root, killed) == result
   assert _records(killed) == _records(workdir)
+
+
+def _killed(root, workdir, kills):
+  """Runs to the end, through kills; returns the steps there after each."""
+  done = subprocess.run(
+    [
+      *(sys.executable, 'tests/lora_process.py', str(root), str(workdir)),
+      *(f'{point}:{phase}' for point, phase in kills),
+    ],
+    cwd=processes.ROOT,
+    capture_output=True,
+    check=False,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr[-3000:]
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def _assert_ends_as(killed, undisturbed):
+  workdir, result = undisturbed
+  found = json.loads((killed / 'result.json').read_text())
+  assert found == dataclasses.asdict(result)
+  assert _records(killed) == _records(workdir)
+
+
+def test_sigkill_where_adapters_cross_changes_no_bit_of_the_end(
+  root, whole, tmp_path
+):
+  kills = [('entering', 'more'), ('saving', 'sft'), ('entered', 'again')]
+  there = _killed(root, tmp_path / 'run', kills)
+  # That of the phase's end may be whole or not; that of the new base is not.
+  assert max(there[0]) in (8, ENDS['midtrain'])
+  assert max(there[1]) == ENDS['more']
+  assert max(there[2]) in (18, ENDS['sft'])
+  _assert_ends_as(tmp_path / 'run', whole)
+
+
+@pytest.mark.slow
+def test_sigkill_at_every_boundary_changes_no_bit_of_the_end(
+  root, whole, tmp_path
+):
+  kills = [
+    (point, phase)
+    for phase in list(ENDS)[1:]
+    for point in ('entering', 'entered', 'saving')
+  ]
+  _killed(root, tmp_path / 'run', kills)
+  _assert_ends_as(tmp_path / 'run', whole)
+
+
+def _files(folder):
+  """Every file's path and time of change."""
+  return {p: p.stat().st_mtime_ns for p in folder.rglob('*') if p.is_file()}
+
+
+@pytest.mark.parametrize(
+  'changes, message',
+  [
+    ({'lora': {'rank': 3}}, r'phases\[1\].lora.rank: there 2, here 3'),
+    ({'lora': {'alpha': 8.0}}, r'phases\[1\].lora.alpha: there 4.0, here 8.0'),
+    (
+      {'lora': {'base': 'int8'}},
+      r"phases\[1\].lora.base: there 'nf4', here 'int8'",
+    ),
+    (
+      {'lora': {'dora': True}},
+      r'phases\[2\].lora.dora: there False, here True',
+    ),
+    (
+      {'lora': {'targets': ('*/attention/q',)}},
+      r"phases\[1\].lora.targets.*here .*'\*/attention/q'",
+    ),
+    (
+      {'adapters': 'fresh', 'optimizer_state': 'fresh'},
+      r"phases\[2\].adapters: there 'carry', here 'fresh'",
+    ),
+  ],
+)
+def test_other_adapters_are_refused_on_resume_and_nothing_is_touched(
+  root, whole, changes, message
+):
+  workdir, _ = whole
+
+  def change(config):
+    of_lora = changes.get('lora', {})
+    for phase in config.phases[1:3]:
+      with phase.unlocked(), phase.ignore_type():
+        phase.lora.update(of_lora)
+    config.phases[2].update({k: v for k, v in changes.items() if k != 'lora'})
+
+  before = _files(workdir)
+  with pytest.raises(training.MismatchError, match=message):
+    _train(root, workdir, change)
+  assert _files(workdir) == before
 
 
 def test_the_frozen_base_is_written_once_and_kept(root, tmp_path, whole):
@@ -166,6 +262,36 @@ def test_the_base_of_adapters_is_never_changed(whole):
     ):
       assert not np.array_equal(a, b)
   del first
+
+
+@pytest.mark.parametrize(
+  'base', ['bfloat16', pytest.param('int8', marks=pytest.mark.slow)]
+)
+def test_a_base_stays_the_same_bits_over_phases_that_keep_it(
+  root, base, tmp_path
+):
+  """In nf4 and as it is: the two tests beside this one."""
+
+  def change(config):
+    phase = {**config.phases[1].to_dict(), 'lora': lora_run.adapters(base)}
+    phase.update(updates=2)
+    config.phases = tuple(
+      ml_collections.ConfigDict({**phase, 'name': name, 'adapters': how})
+      for name, how in (('a', None), ('b', 'carry'), ('c', 'fresh'))
+    )
+
+  _train(root, tmp_path / 'run', change)
+  config = training.load(lora_run.get_config('/nowhere')).model
+  plain, key = models.Model(config), jax.random.key(0)
+  entered = None
+  for step in (2, 4, 6):
+    with _opened(tmp_path / 'run') as checkpoints:
+      model = models.Model(config, checkpoints.meta(step).lora())
+      params = checkpoints.params(step, model, _here())
+    if entered is None:
+      random = jax.jit(plain.init)(key)
+      entered = _crossed(random, plain, model, None, 0)
+    _same(lora.split(params)[1], lora.split(entered)[1])
 
 
 def test_merged_and_fresh_adapters_begin_on_what_they_should(whole):
