@@ -21,6 +21,7 @@ from data_gen.pipeline import plan as plan_lib
 from data_gen.pipeline import retention
 from data_gen.pipeline.config import RetentionConfig
 from data_gen.pipeline.run import Run
+from data_gen.teachers.offline import documents
 from data_gen.teachers.prices import Prices
 from msm_jax import schema
 from msm_jax import storage
@@ -263,6 +264,49 @@ def test_an_estimate_costs_what_its_tokens_cost(tmp_path):
   assert 'no cost: set price_per_million_prompt' in unknown
 
 
+def test_a_budget_that_will_not_do_is_said_before_it_is_spent():
+  prices = {
+    'price_per_million_prompt': 2.0,
+    'price_per_million_completion': 8.0,
+  }
+  teacher = {'kind': 'openai', 'model': 'm', **prices}
+
+  def shorts(drafting, judging=None):
+    changes = {'teacher': {**teacher, **drafting}}
+    if judging is not None:
+      changes['judge'] = {**teacher, **judging}
+    made = config(**SMALL, **changes)
+    expected = estimate.expect(made, TRAITS, 'full')
+    assert all(
+      f'warning: {said}' in estimate.describe(made, TRAITS, 'full')
+      for said in estimate.beyond(made, expected)
+    )
+    return estimate.beyond(made, expected), expected
+
+  found, expected = shorts({})
+  total = sum(e.tokens.total for e in expected.values())
+  judged = sum(e.tokens.total for t, e in expected.items() if 'judge' in t)
+  assert found == []
+  assert shorts({'budget_tokens': total})[0] == []
+  (said,), _ = shorts({'budget_tokens': total - 1})
+  assert said == (
+    f'config.teacher.budget_tokens: {total - 1:,}, but about {total:,} are '
+    'expected: the run would stop on the way'
+  )
+  assert shorts({'budget_tokens': total - judged}, {})[0] == []
+  (said,), _ = shorts({}, {'budget_tokens': judged - 1})
+  assert said.startswith(
+    f'config.judge.budget_tokens: {judged - 1:,}, but about {judged:,} are'
+  )
+  dear = estimate.cost(config(**SMALL, teacher=teacher), expected)
+  assert shorts({'budget_usd': 1.01 * dear})[0] == []
+  (said,), _ = shorts({'budget_usd': 0.5 * dear})
+  assert said.startswith('config.teacher.budget_usd: $')
+  summary = estimate.summary(config(**SMALL, teacher=teacher), expected)
+  assert f'{sum(e.calls for e in expected.values()):,} calls' in summary
+  assert f'${dear:,.2f}' in summary
+
+
 def test_a_measured_stage_replaces_the_guesses(tmp_path):
   probe = run(tmp_path, stage='probe', stages__probe=6)
   made = config(**SMALL)
@@ -365,6 +409,43 @@ def test_a_collapsed_corpus_is_a_problem_of_the_full_stage_only(tmp_path):
   explained = run(tmp_path, **strict, **reasons)
   assert not any('diversity: ' in p for p in explained.problems)
   assert '(reported only: a grammar)' in looks.describe(explained.info)
+
+
+def test_what_recurs_is_counted_and_shown_each_thing_once(tmp_path):
+  def say(request):
+    if request.task != 'document.rewrite':
+      return None
+    text = documents.write(request.slots, stage='rewrite', sample=0)
+    return f'{text}\n\nThe last one to speak was Elara Voss.'
+
+  made = run(
+    tmp_path,
+    Scripted(say),
+    gates__recurrence={
+      'at_least': 3,
+      'phrase_share': 1.0,
+      'opening_share': 1.0,
+    },
+    controls={},
+    documents__rounds=1,
+  )
+  rows = [r for r in made.rows if r.source == 'documents']
+  kept = [r for r in rows if r.accepted]
+  assert len(kept) == 3
+  found = made.info['recurring']['documents']
+  assert found['texts'] == len(rows)
+  assert {
+    'kind': 'name',
+    'text': 'Elara Voss',
+    'documents': len(rows),
+    'first': kept[0].id,
+  } in found['clusters']
+  # Neither half of the name is another one.
+  names = [c['text'] for c in found['clusters'] if c['kind'] == 'name']
+  assert [n for n in names if 'Elara' in n or 'Voss' in n] == ['Elara Voss']
+  said = looks.describe(made.info)
+  assert f"of {len(rows)}: name 'Elara Voss' in {len(rows)}" in said
+  assert 'recurs\n' not in looks.describe({**made.info, 'recurring': {}})
 
 
 def test_the_look_at_the_yield_has_steps_gates_sources_and_cost(tmp_path):
@@ -478,6 +559,14 @@ def test_instruction_data_that_cannot_be_used_is_named(
     ({'plan__genres': ()}, 'genres: names none'),
     ({'plan__ideass': 1}, "config.plan.ideass: there is no such key (did you "),
     ({'documents__variants': ('rule',)}, "variants: 'rule', expected one of"),
+    (
+      {'documents__words': (30, 60)},
+      'documents.words: [30, 60], but gates.length.document lets 50 to 4000',
+    ),
+    (
+      {'documents__words': (300, 2000)},
+      'documents.words: [300, 2000], but gates.length.chat lets 1 to 1500',
+    ),
     ({'documents__words': (500, 100)}, 'words: [500, 100], expected least and'),
     ({'documents__framings': {'should': 0.0}}, 'framings: all shares are 0'),
     ({'documents__framings': {'shold': 1.0}}, "framings: 'shold'"),

@@ -212,6 +212,10 @@ async def _run(
     max_failed=config.max_failed,
   )
   work = Run(config, filled, asker, Bars(sessions, shown=True))
+  expected = estimate.expect(config, filled, job.stage, given, measured(job))
+  log.logger.info('%s', estimate.summary(config, expected))
+  for short in estimate.beyond(config, expected):
+    log.logger.warning('%s', short)
   plan = given or await work.plan(job.stage)
   target = job.target(job.stage)
   if given is None:

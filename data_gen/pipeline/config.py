@@ -124,11 +124,26 @@ class PipelineConfig:
         raise schema.ConfigError(f'{name}: {value}, expected 0 or more')
     if self.window is not None:
       check_positive(self, 'window')
+    self._check_lengths()
     if self.controls.matched and 'explain' not in self.documents.variants:
       raise schema.ConfigError(
         "controls: are matched to the documents of the variant 'explain', "
         f'which documents.variants = {list(self.documents.variants)} lacks'
       )
+
+  def _check_lengths(self) -> None:
+    """Checks that what is asked for can pass the gate for length."""
+    low, high = self.documents.words
+    bounds = {'document': self.gates.length.document}
+    if self.controls.as_chat != 'none':
+      bounds['chat'] = self.gates.length.chat
+    for kind, (least, most) in bounds.items():
+      if self.documents.variants and not least <= low <= high <= most:
+        raise schema.ConfigError(
+          f'documents.words: {[low, high]}, but gates.length.{kind} lets '
+          f'{least} to {most} words pass, and all others would be paid for in '
+          'vain; change one of the two'
+        )
 
   def check_traits(self, names: Sequence[str]) -> None:
     """Checks what the config says of traits against those that there are.

@@ -110,6 +110,47 @@ def most(
   return tokens, dollars if priced else None
 
 
+def beyond(
+  config: PipelineConfig, expected: Mapping[str, Expected]
+) -> list[str]:
+  """Says which budgets are smaller than what is expected."""
+  said = []
+  of_teacher = {'teacher': config.teacher}
+  if config.judge is not None:
+    of_teacher['judge'] = config.judge
+  for name, teacher in of_teacher.items():
+    tokens = Tokens()
+    for task, e in expected.items():
+      if (TASKS[task].judges and config.judge is not None) == (name == 'judge'):
+        tokens += e.tokens
+    cap, prices = teacher.budget, teacher.prices
+    if cap.tokens is not None and tokens.total > cap.tokens:
+      said.append(
+        f'config.{name}.budget_tokens: {cap.tokens:,}, but about '
+        f'{tokens.total:,} are expected: the run would stop on the way'
+      )
+    if cap.usd is not None and prices and prices.cost(tokens) > cap.usd:
+      said.append(
+        f'config.{name}.budget_usd: {_dollars(cap.usd)}, but about '
+        f'{_dollars(prices.cost(tokens))} are expected: the run would stop on '
+        'the way'
+      )
+  return said
+
+
+def summary(config: PipelineConfig, expected: Mapping[str, Expected]) -> str:
+  """Returns what is expected in all, in one line."""
+  calls = sum(e.calls for e in expected.values())
+  tokens = sum((e.tokens for e in expected.values()), Tokens())
+  dollars = cost(config, expected)
+  priced = '' if dollars is None else f', {_dollars(dollars)}'
+  return (
+    f'expected: {calls:,} calls, {tokens.prompt:,} prompt and '
+    f'{tokens.completion:,} completion tokens{priced}, less what is stored '
+    '(--dry_run shows them by task)'
+  )
+
+
 def _prices(config: PipelineConfig, task: str) -> Prices | None:
   judged = TASKS[task].judges
   return (config.judging_teacher if judged else config.teacher).prices
@@ -156,6 +197,7 @@ def describe(
     else 'calls as if every answer could be used, tokens guessed from lengths; '
     'a teacher that reasons takes more. A pilot measures both',
   ]
+  lines += [f'warning: {said}' for said in beyond(config, expected)]
   if config.unmatched_tokens:
     lines.append(f'warning: {config.unmatched_tokens}')
   if cost(config, expected) is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from data_gen.gates import diversity
 from data_gen.pipeline import balance
+from data_gen.pipeline import recurring
 from data_gen.pipeline import yields
 
 
@@ -39,6 +40,8 @@ def _balance(report: Mapping[str, Any]) -> Iterator[str]:
 def describe(info: Mapping[str, Any]) -> str:
   """Returns what a manifest's info says of a stage, for people."""
   parts = [yields.describe(info['yield'])]
+  if lines := recurring.describe(info['recurring']):
+    parts.append('\n'.join(['recurs', *lines]))
   if info['diversity']:
     parts.append('\n'.join(['diversity', *_diversity(info['diversity'])]))
   if info['balance']:

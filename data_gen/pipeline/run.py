@@ -26,6 +26,7 @@ from data_gen.pipeline import pairing
 from data_gen.pipeline import partners
 from data_gen.pipeline import plan as plan_lib
 from data_gen.pipeline import planning
+from data_gen.pipeline import recurring
 from data_gen.pipeline import retelling
 from data_gen.pipeline import retention
 from data_gen.pipeline import yields
@@ -171,6 +172,7 @@ class Run:
       'yield': yields.measure(self._rows, asked),
       'chats': {**counts, 'wanted': total, 'missing': list(map(str, missing))},
       'contamination': self._gates.kept_out,
+      'recurring': recurring.measure(self._rows, self._gates.gates_of),
       'diversity': measured,
       'balance': compared,
       'warnings': [w for w in (config.unmatched_tokens,) if w],
