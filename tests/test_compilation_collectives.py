@@ -163,3 +163,31 @@ def test_an_exchange_of_slices_is_one_collective_of_the_other_network():
   assert between.is_async
   starts, ends = _starts_and_ends(read.events)
   assert starts == ends
+
+
+def test_an_asynchronous_call_of_a_call_of_a_collective_is_one():
+  part, whole = 'bf16[64,128]{1,0}', 'bf16[512,128]{1,0}'
+  text = f"""\
+HloModule f, is_scheduled=true, num_partitions=8
+
+%called (p: bf16[64,128]) -> bf16[512,128] {{
+  %p = {part} parameter(0)
+  ROOT %g = {whole} all-gather(%p), replica_groups=[1,8]<=[8], dimensions={{0}}
+}}
+
+%wrapper (q: bf16[64,128]) -> bf16[512,128] {{
+  %q = {part} parameter(0)
+  ROOT %c = {whole} call(%q), to_apply=%called
+}}
+
+ENTRY %main (x: bf16[64,128]) -> bf16[512,128] {{
+  %x = {part} parameter(0)
+  %start = (({part}), {whole}, s32[]) async-start(%x), calls=%wrapper
+  ROOT %done = {whole} async-done(%start)
+}}
+"""
+  read = program.read(hlo.parse(text))
+  ((found, runs),) = program.all_collectives(read.events)
+  assert (found.kind, found.is_async, runs) == ('all-gather', True, 1)
+  assert (found.nbytes, found.groups) == (512 * 128 * 2, (ON_8,))
+  assert _starts_and_ends(read.events) == (['start'], ['start'])

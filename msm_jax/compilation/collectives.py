@@ -2,8 +2,9 @@
 
 A collective is *asynchronous* if it begins and ends in different instructions.
 XLA writes that in several ways: pairs such as `all-gather-start` and
-`all-gather-done`; `call-start` and `call-done` of a computation that holds one
-(on a TPU, for its sparse cores); fusions that hold `AsyncCollectiveStart` and
+`all-gather-done`; `call-start` and `call-done`, or `async-start` and
+`async-done`, of a computation that holds one or calls one that does (on a TPU,
+for its sparse cores); fusions that hold `AsyncCollectiveStart` and
 `AsyncCollectiveDone`, the collective being continued by the fusions in between.
 """
 
@@ -177,10 +178,25 @@ def find(
   if i.opcode != 'fusion' and stage != 'start':
     return None
   for name in called(i):
-    inside = module.computations[name]
-    for inner in inside.instructions.values():
-      if inner.opcode in KINDS:
-        return _wrapped(i, inner, inside, module)
+    if held := _held(module.computations[name], module):
+      return _wrapped(i, *held, module)
+  return None
+
+
+def _held(
+  computation: hlo.Computation, module: hlo.Module
+) -> tuple[hlo.Instruction, hlo.Computation] | None:
+  """Returns the collective in a computation or in what that calls, and where.
+
+  Not what loops and branches run: those are computations of their own.
+  """
+  for i in computation.instructions.values():
+    if i.opcode in KINDS:
+      return i, computation
+    if i.opcode == 'call':
+      for name in called(i):
+        if held := _held(module.computations[name], module):
+          return held
   return None
 
 
