@@ -13,8 +13,6 @@ from data_gen.miniature import generate
 from data_gen.miniature import suites
 from data_gen.miniature import traits
 from data_gen.miniature import world
-from msm_jax.evals.suites import Item
-from msm_jax.evals.suites import Option
 from msm_jax.evals.suites import read_suite
 
 _NAMES = (
@@ -218,23 +216,6 @@ def test_the_prompt_and_its_option_make_a_transcript_of_the_base_form():
     masked = re.sub(r'the [a-z ]+?(?= or |\?|\.)', 'X', whole)
     nouns = {re.sub(r'which \w+', 'which', b) for b in base}
     assert re.sub(r'which \w+', 'which', masked) in nouns
-
-
-def _item(name, order, *texts):
-  options = tuple(Option(f'label{k}', t) for k, t in enumerate(texts))
-  return Item('s', name, order, 'c', options, prompt='?')
-
-
-def test_items_of_unequal_token_length_are_dropped_in_all_their_orders():
-  items = [
-    _item('even', 0, 'aa', 'bb'),
-    _item('uneven', 0, 'aa', 'bb'),
-    _item('even', 1, 'bb', 'aa'),
-    _item('uneven', 1, 'bbb', 'aa'),
-  ]
-  kept, dropped = suites.filter_equal_length(items, len)
-  assert kept == [items[0], items[2]]
-  assert dropped == [items[1], items[3]]
 
 
 def test_more_items_than_held_out_combinations_are_refused():

@@ -1,7 +1,5 @@
 """Forced-choice suites: the same choices as chats and as transcripts."""
 
-from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
 import itertools
 
@@ -256,29 +254,3 @@ def base_task(world: World, seen: set[transcripts.Key]) -> list[Item]:
       for k, offer in enumerate((t.offer, t.offer.swap()))
     )
   return items
-
-
-def filter_equal_length(
-  items: Iterable[Item], count_tokens: Callable[[str], int]
-) -> tuple[list[Item], list[Item]]:
-  """Splits items into those whose options are equally long, and the others.
-
-  An item is kept only if the options of all its presentations are equal, so
-  that what is kept still has every order of every item.
-
-  Args:
-    items: Presentations of items of one or more suites.
-    count_tokens: Number of tokens of a text.
-
-  Returns:
-    (kept, dropped), each in the order given.
-  """
-  items = list(items)
-  uneven = {
-    (i.suite, i.item)
-    for i in items
-    if len({count_tokens(o.text) for o in i.options}) > 1
-  }
-  kept = [i for i in items if (i.suite, i.item) not in uneven]
-  dropped = [i for i in items if (i.suite, i.item) in uneven]
-  return kept, dropped
