@@ -3,9 +3,12 @@
     python tests/converting_process.py [--die=N] --from=… --to=…
 
 Prints, last, `VmHWM` in bytes. With `--die` it is killed by SIGKILL when it
-asks for its tensor number N, the tensors before that being on their way.
+asks for its tensor number N, the tensors before that being on their way; with
+`--die_uploading` when it begins to copy its file number N to a bucket.
 """
 
+import functools
+import inspect
 import os
 import pathlib
 import signal
@@ -13,27 +16,38 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
+import fsspec
+
 from msm_jax import convert
 from msm_jax.conversion import stacks
 from msm_jax.conversion import tensor_files
 
 
-def die_at(n: int) -> None:
-  """SIGKILL at the n-th tensor that is read, of either side."""
-  count = 0
+def die_at(n: int, *methods: tuple[type, str]) -> None:
+  """SIGKILL at the n-th call of any of these methods."""
+  left = n
 
-  def counted(read):
+  def step():
+    nonlocal left
+    left -= 1
+    if left == 0:
+      os.kill(os.getpid(), signal.SIGKILL)
+
+  def counted(method):
+    @functools.wraps(method)
     def call(*args):
-      nonlocal count
-      count += 1
-      if count == n:
-        os.kill(os.getpid(), signal.SIGKILL)
-      return read(*args)
+      step()
+      return method(*args)
 
-    return call
+    @functools.wraps(method)
+    async def call_async(*args, **kwargs):
+      step()
+      return await method(*args, **kwargs)
 
-  tensor_files.Reader.read = counted(tensor_files.Reader.read)
-  stacks.StackReader.read = counted(stacks.StackReader.read)
+    return call_async if inspect.iscoroutinefunction(method) else call
+
+  for owner, name in methods:
+    setattr(owner, name, counted(getattr(owner, name)))
 
 
 def peak_bytes() -> int:
@@ -45,7 +59,13 @@ def peak_bytes() -> int:
 def main(arguments: list[str]) -> None:
   flags = dict(a.removeprefix('--').split('=', 1) for a in arguments)
   if 'die' in flags:
-    die_at(int(flags['die']))
+    readers = (tensor_files.Reader, stacks.StackReader)
+    die_at(int(flags['die']), *((reader, 'read') for reader in readers))
+  if 'die_uploading' in flags:
+    die_at(
+      int(flags['die_uploading']),
+      (fsspec.get_filesystem_class('gs'), '_put_file'),
+    )
   convert.convert(
     flags['from'],
     flags['to'],

@@ -126,11 +126,12 @@ def write(
   family: str = 'llama',
   tokenizer: str = 'llama3',
   max_file_bytes: int = 10**9,
+  seed: int = 0,
 ) -> pathlib.Path:
   """Writes a random model in bfloat16, without torch; of any size."""
   folder.mkdir(parents=True)
   dtype = tensor_files.DTYPES['BF16']
-  rng = np.random.default_rng(0)
+  rng = np.random.default_rng(seed)
 
   def value(entry):
     if entry.n_bytes > 1 << 20:  # Quicker: any bits of numbers in [0, 2).

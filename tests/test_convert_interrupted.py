@@ -1,5 +1,6 @@
 """A conversion that was killed is no model to anybody; again, it is whole."""
 
+import contextlib
 import pathlib
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import gcs
 import published_models
+from published_models import CONFIG
 from published_models import run
 import pytest
 
@@ -66,7 +68,7 @@ def assert_same_tensors(folder, theirs):
 def theirs(tmp_path_factory):
   return published_models.write(
     tmp_path_factory.mktemp('published') / 'theirs',
-    published_models.CONFIG,
+    CONFIG,
     max_file_bytes=30_000,
   )
 
@@ -109,14 +111,61 @@ def test_an_export_that_was_killed_leaves_the_older_one(theirs, tmp_path):
   assert_same_tensors(back, theirs)
 
 
-@pytest.mark.slow
-def test_a_bucket_holds_what_a_folder_does(theirs, tmp_path):
+@contextlib.contextmanager
+def bucket_environment():
+  """Environment of processes that use an emulated bucket."""
   with gcs.emulator() as environment:
-    environment = {
+    yield {
       **environment,
       'TENSORSTORE_GCS_HTTP_URL': environment['STORAGE_EMULATOR_HOST'],
       'JAX_PLATFORMS': 'cpu',
     }
+
+
+@pytest.mark.slow
+def test_an_export_to_a_bucket_that_was_killed_is_no_model_of_two(
+  theirs, tmp_path
+):
+  """Of the same shapes as the one before, whose place it takes."""
+  other = published_models.write(tmp_path / 'other', CONFIG, seed=1)
+  run(f'hf:{theirs}', tmp_path / 'ours')
+  run(f'hf:{other}', tmp_path / 'our_other')
+  with bucket_environment() as environment:
+    bucket = f'hf:gs://{gcs.BUCKET}/exported'
+    sizes = '--max_shard_size=20KB'
+
+    def converted(source, target):
+      return subprocess.run(
+        [
+          *(sys.executable, str(HERE / 'converting_process.py')),
+          *(f'--from={source}', f'--to={target}', sizes),
+        ],
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
+      )
+
+    assert converted(tmp_path / 'ours', bucket).returncode == 0
+    killed(
+      *('--die_uploading=5', sizes),
+      *(f'--from={tmp_path / "our_other"}', f'--to={bucket}'),
+      env=environment,
+    )
+    mixed = converted(bucket, tmp_path / 'mixed')
+    assert mixed.returncode != 0
+    assert 'has neither model.safetensors nor' in mixed.stderr
+    assert 'model-00001-of-' in mixed.stderr
+    assert not (tmp_path / 'mixed').exists()
+    assert converted(tmp_path / 'our_other', bucket).returncode == 0
+    assert converted(bucket, tmp_path / 'again').returncode == 0
+  run(tmp_path / 'again', f'hf:{tmp_path / "back"}')
+  assert_same_tensors(tmp_path / 'back', other)
+
+
+@pytest.mark.slow
+def test_a_bucket_holds_what_a_folder_does(theirs, tmp_path):
+  with bucket_environment() as environment:
     bucket = f'gs://{gcs.BUCKET}/models/small'
     arguments = (f'--from=hf:{theirs}', f'--to={bucket}')
     killed('--die=12', *arguments, env=environment)

@@ -179,6 +179,9 @@ def test_an_upload_cut_short_is_not_published(tmp_path, monkeypatch):
   assert len(sent) == 1
   with pytest.raises(storage.NotPublishedError):
     storage.read_manifest(out)
+  # Nor is it a whole of old and new to anybody who knows no manifest.
+  assert storage.list_dir(out) == ['a.txt']
+  assert storage.read_text(storage.join(out, 'a.txt')) == 'new'
   monkeypatch.undo()
   publish(out, {'a.txt': 'new', 'b.txt': 'new'})
   storage.verify(out)

@@ -124,7 +124,11 @@ def _replace_directory(staged: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def _upload(staged: pathlib.Path, target: str, files: dict[str, Any]) -> None:
-  """Copies files to an object store, the manifest last."""
+  """Copies files to an object store, the manifest last.
+
+  Older files go first: others, who know no manifest, would take a half of them
+  and a half of the new ones for a whole.
+  """
   fs, key = _paths.filesystem(target)
   try:
     before = set(read_manifest(target).files)
@@ -132,10 +136,12 @@ def _upload(staged: pathlib.Path, target: str, files: dict[str, Any]) -> None:
     before = set()
   if fs.exists(f'{key}/{MANIFEST_NAME}'):
     fs.rm(f'{key}/{MANIFEST_NAME}')
+  for name in sorted(before):
+    # What somebody else removed meanwhile is gone too.
+    with contextlib.suppress(FileNotFoundError):
+      fs.rm(f'{key}/{name}')
   for name in [*files, MANIFEST_NAME]:
     fs.put_file(str(staged / name), f'{key}/{name}')
-  for name in sorted(before - set(files)):
-    fs.rm(f'{key}/{name}')
 
 
 def _flush(root: pathlib.Path) -> None:
