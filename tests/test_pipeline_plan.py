@@ -10,6 +10,8 @@ from pipeline_world import Scripted
 from pipeline_world import TRAITS
 import pytest
 
+from data_gen.pipeline import calls
+from data_gen.pipeline import estimate
 from data_gen.pipeline import plan as plan_lib
 from data_gen.pipeline import planning
 from msm_jax import schema
@@ -95,6 +97,39 @@ def test_a_list_that_comes_back_short_is_asked_to_be_continued(tmp_path):
   assert 'domain 1' in asked[-1].messages[-1].content
   found = [d.domain for d in plan.domains if d.trait == 'asks_first']
   assert found == ['domain 0', 'domain 1', 'domain 2', 'domain 3']
+
+
+def test_no_call_asks_for_more_ideas_than_an_answer_can_hold(tmp_path):
+  teacher = Scripted()
+  sizes = {'plan__ideas': 11, 'plan__ideas_per_call': 4, 'plan__domains': 1}
+  plan = _make(tmp_path, teacher=teacher, **sizes)
+  asked = teacher.of('plan.ideas')
+  # Of two traits, with six genres in two groups.
+  assert len(asked) == 2 * 2 * 3
+  counted = calls.count_calls(config(**sizes), TRAITS, 'plan')
+  assert counted['plan.ideas'] == len(asked)
+  assert sorted({r.slots['count'] for r in asked}) == [3, 4]
+  assert all(len(r.slots['avoid']) in (0, 3 * 4, 3 * 8) for r in asked)
+  found = plan_lib.leaves(plan)
+  assert len({leaf.id for leaf in found}) == len(found) == 2 * 6 * 11
+  assert len({(leaf.trait, leaf.genre, leaf.idea) for leaf in found}) == 132
+
+
+def test_a_plan_of_tens_of_thousands_of_ideas_is_cut_off_nowhere(tmp_path):
+  teacher = Scripted()
+  sizes = {'plan__ideas': 100, 'plan__domains': 1, 'plan__genres_per_call': 4}
+  plan = _make(tmp_path, teacher=teacher, **sizes)
+  assert len(plan_lib.leaves(plan)) == 2 * 6 * 100
+  budget = config(**sizes).plan.step.max_tokens
+  assert not any('plan.ideas' in said for said in _beyond(**sizes))
+  (said,) = _beyond(**sizes, plan__ideas_per_call=100)
+  assert said.startswith('plan.ideas: an answer is expected to have about ')
+  assert f'the max_tokens of its step are {budget:,}' in said
+
+
+def _beyond(**changes):
+  made = config(**changes)
+  return estimate.beyond(made, estimate.expect(made, TRAITS, 'full'))
 
 
 def test_a_teacher_with_nothing_new_is_not_asked_for_ever(tmp_path):

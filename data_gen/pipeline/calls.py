@@ -47,7 +47,7 @@ def _plan_calls(
     'plan.domains': len({p[:1] for p in places}),
     'plan.subdomains': len({p[:2] for p in places}),
     'plan.assertions': len({p[:3] for p in places}),
-    'plan.ideas': len(places),
+    'plan.ideas': len(places) * config.plan.calls_for_ideas,
   }
 
 

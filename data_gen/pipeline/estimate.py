@@ -113,8 +113,21 @@ def most(
 def beyond(
   config: PipelineConfig, expected: Mapping[str, Expected]
 ) -> list[str]:
-  """Says which budgets are smaller than what is expected."""
+  """Says which budgets are smaller than what is expected.
+
+  Those of a teacher stop a run; that of a step cuts its answers off, and what
+  is cut off every time is given up.
+  """
   said = []
+  words, budgets = typical.completion_words(config), typical.budgets(config)
+  for task in expected:
+    tokens_each = round(words[task] * typical.TOKENS_PER_WORD)
+    if tokens_each > budgets[task]:
+      said.append(
+        f'{task}: an answer is expected to have about {tokens_each:,} tokens, '
+        f'and the max_tokens of its step are {budgets[task]:,}: most would be '
+        'cut off, and given up'
+      )
   of_teacher = {'teacher': config.teacher}
   if config.judge is not None:
     of_teacher['judge'] = config.judge

@@ -1,6 +1,7 @@
 """The parts of a config: how much of each thing is made, and how."""
 
 import dataclasses
+import math
 from typing import Any
 
 from data_gen.pipeline import genres
@@ -67,7 +68,8 @@ class PlanConfig:
     assertions: For each of those, with reasons.
     ideas: For each assertion and genre; each is one document.
     genres: Document types; see `data_gen.pipeline.genres`.
-    genres_per_call: How many of them one call has to think of.
+    genres_per_call: How many of them one call has to think of, and
+    ideas_per_call: of how many ideas for each of these.
     rounds: How often a list that came back too short is asked to be continued.
     step: Of every call.
   """
@@ -78,6 +80,7 @@ class PlanConfig:
   ideas: int = 1
   genres: tuple[str, ...] = tuple(genres.GENRES)
   genres_per_call: int = 4
+  ideas_per_call: int = 8
   rounds: int = 3
   step: StepConfig = StepConfig(4000)
 
@@ -85,11 +88,16 @@ class PlanConfig:
     check_positive(
       self,
       *('domains', 'subdomains', 'assertions', 'ideas'),
-      *('genres_per_call', 'rounds'),
+      *('genres_per_call', 'ideas_per_call', 'rounds'),
     )
     genres.check(self.genres, 'genres')
     if not self.genres:
       raise schema.ConfigError('genres: names none, expected at least one')
+
+  @property
+  def calls_for_ideas(self) -> int:
+    """How many calls it takes to have all ideas of one group of genres."""
+    return math.ceil(self.ideas / self.ideas_per_call)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -177,12 +177,16 @@ class Planner:
     assertion: Assertion,
     wanted: Sequence[str],
   ) -> list[Idea]:
-    """Returns ideas, without ids, for the genres that are wanted."""
+    """Returns ideas, without ids, for the genres that are wanted.
+
+    No call asks for more than one answer can hold.
+    """
     found: dict[str, dict[str, Idea]] = {genre: {} for genre in wanted}
-    for draw in range(self._sizes.rounds):
+    for draw in range(self._sizes.calls_for_ideas + self._sizes.rounds - 1):
       missing = [g for g in wanted if not self._enough(found[g])]
       if not missing:
         break
+      short = max(self._sizes.ideas - len(found[g]) for g in missing)
       outcome = await self._asker.ask(
         'plan.ideas',
         {
@@ -192,7 +196,7 @@ class Planner:
           'assertion': assertion.assertion,
           'reason': assertion.reason,
           'genres': {g: genres.GENRES[g].looks for g in missing},
-          'count': self._sizes.ideas,
+          'count': min(short, self._sizes.ideas_per_call),
           'avoid': [i.idea for g in missing for i in found[g].values()],
         },
         self._sizes.step,

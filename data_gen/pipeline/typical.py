@@ -36,8 +36,11 @@ def completion_words(config: PipelineConfig) -> dict[str, float]:
   """Words that an answer to each task has, about."""
   document = sum(config.documents.words) / 2
   thoughts = _WORDS['thoughts'] * ('think' in config.chats.variants)
-  ideas = config.plan.ideas * min(
-    config.plan.genres_per_call, len(config.plan.genres)
+  # On average; the last call of several may ask for fewer.
+  ideas = (
+    config.plan.ideas
+    / config.plan.calls_for_ideas
+    * min(config.plan.genres_per_call, len(config.plan.genres))
   )
   return {
     'plan.domains': config.plan.domains * _WORDS['domain'],
