@@ -227,6 +227,26 @@ def test_a_tokenizer_with_ids_beyond_the_embedding_is_refused(tmp_path):
   assert 'the embedding has 99 rows' in said
 
 
+def set_template(theirs, text):
+  (theirs / 'chat_template.jinja').write_text(text)
+
+
+def test_a_template_that_raises_is_named_and_may_be_replaced(theirs):
+  set_template(theirs, '\n{{ raise_exception("Not today.") }}')
+  said = refuse(theirs)
+  assert f'{theirs / "chat_template.jinja"}, line 2: Not today.' in said
+  assert f'import_tokenizer --source={theirs} --out=DIR' in said
+  chosen = theirs.parent / 'chosen'
+  spec = tokenizers.TokenizerSpec(template='llama3')
+  tokenizers.import_tokenizer(theirs, chosen, spec)
+  run(f'hf:{theirs}', theirs.parent / 'ours', tokenizer=str(chosen))
+
+
+def test_a_template_that_asks_for_today_needs_a_date(theirs):
+  set_template(theirs, '{{ strftime_now("%d %b %Y") }}')
+  assert '--date=' in refuse(theirs)
+
+
 def test_a_folder_without_a_tokenizer_is_refused(theirs):
   (theirs / 'tokenizer.json').unlink()
   said = refuse(theirs, OSError)
@@ -294,6 +314,11 @@ class TestExport:
 
   def test_a_workdir_without_checkpoints_is_refused(self, tmp_path):
     self.refuse(training.CheckpointError, tmp_path / 'nothing')
+
+  def test_a_tokenizer_that_was_damaged_is_refused(self):
+    (self.ours / 'tokenizer' / 'tokenizer_config.json').write_bytes(b'{')
+    said = self.refuse(storage.CorruptError)
+    assert 'tokenizer_config.json' in said
 
   def test_another_tokenizer_is_refused(self, tmp_path):
     other = published_models.write(

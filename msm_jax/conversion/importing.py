@@ -55,6 +55,20 @@ def identity(
   )
 
 
+def _load_tokenizer(folder: str) -> tokenizers.Tokenizer:
+  try:
+    return tokenizers.load_tokenizer(folder)
+  except tokenizers.TokenizerError as e:
+    if tokenizers.is_published(folder):
+      raise
+    raise errors.ConversionError(
+      f'{e}\nIf that can be chosen (a date, another template, bos or eos), '
+      'publish the tokenizer with it, by python -m msm_jax.import_tokenizer '
+      f'--source={folder} --out=DIR --date=… --template=…, and give '
+      '--tokenizer=DIR'
+    ) from e
+
+
 def check_vocabulary(
   tokenizer: tokenizers.Tokenizer, source: source_lib.Source
 ) -> None:
@@ -150,13 +164,13 @@ def import_model(
 
   Raises:
     ConversionError: See `source.open_source`, or if tokenizer and embedding do
-      not fit.
+      not fit, or the tokenizer or its template cannot be used.
     ConfigError: Likewise; a `MismatchError` if `target` is something else.
-    TokenizerError: If the tokenizer cannot be read.
+    TokenizerError: If a published tokenizer cannot be read.
   """
   source = source_lib.open_source(folder, param_dtype=param_dtype)
   tokenizer_folder = tokenizer_folder or source.folder
-  tokenizer = tokenizers.load_tokenizer(tokenizer_folder)
+  tokenizer = _load_tokenizer(tokenizer_folder)
   check_vocabulary(tokenizer, source)
   ours = identity(source, tokenizer)
   if _is_there(target, ours):
