@@ -18,9 +18,8 @@ from msm_jax.models import presets
 LARGE = 'Llama-3.1-8B'
 
 
-def _mesh():
-  types = (jax.sharding.AxisType.Auto,)
-  return jax.make_mesh((8,), ('fsdp',), axis_types=types)
+def _layout():
+  return models.Layout(models.make_mesh(models.MeshConfig(fsdp=8)))
 
 
 def _shard_bytes(params, shardings):
@@ -35,9 +34,9 @@ def _shard_bytes(params, shardings):
 
 def large():
   model = models.Model(presets.get(LARGE).config)
-  shardings = axes.fsdp_shardings(model.abstract_params(), _mesh())
+  shardings = axes.shardings(model.abstract_params(), _layout())
   shards = _shard_bytes(model.abstract_params(), shardings)
-  memory = axes.compile_init(model, shardings).memory_analysis()
+  memory = axes.compile_init(model, _layout()).memory_analysis()
   return {
     'shard': sum(shards),
     'largest': max(shards),
@@ -50,8 +49,8 @@ def large():
 def small():
   model = models.Model(hf_models.config('olmo3'))
   key = jax.random.key(3)
-  shardings = axes.fsdp_shardings(model.abstract_params(), _mesh())
-  params = axes.compile_init(model, shardings)(key)
+  shardings = axes.shardings(model.abstract_params(), _layout())
+  params = axes.compile_init(model, _layout())(key)
   expected = jax.jit(model.init)(key)
   leaves = jax.tree.leaves(params)
   held = {

@@ -6,6 +6,7 @@ import json
 import hf_models
 import jax
 import numpy as np
+import one_device
 import published_models
 from published_models import run
 import pytest
@@ -130,9 +131,8 @@ def test_merged_adapters_are_those_that_training_would_merge(
   assert 'equal to the bit' in report
   model = trained_run.model
   across = crossing.Crossing(model, models.Model(model.config), 'merge')
-  sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
   copied = jax.tree.map(jax.numpy.array, trained_run.params)
-  merged = across.compile(sharding)(copied, jax.random.key(0))
+  merged = across.compile(one_device.layout())(copied, jax.random.key(0))
   expected = hf_models.exported('olmo3', model.config, merged)
   found = published_models.tensors(tmp_path / 'merged')
   assert set(found) == set(expected)

@@ -18,7 +18,6 @@ from msm_jax import schema
 from msm_jax import tokenizers
 from msm_jax import training
 from msm_jax.training import starting
-from msm_jax.training import step as step_lib
 
 CONFIG = dataclasses.replace(published_models.CONFIG, tied_embeddings=True)
 
@@ -65,11 +64,10 @@ def refuse(raw, workdir, match):
 @pytest.mark.slow
 def test_a_run_begins_from_a_published_model_and_is_published(root, tmp_path):
   run_config = training.load(config(root))
-  mesh = step_lib.make_mesh()
   start = starting.begin(
     run_config,
     models.Model(run_config.model),
-    step_lib.state_sharding(mesh),
+    models.Layout(models.make_mesh(run_config.mesh)),
   )
   theirs = published_models.tensors(root / 'theirs')
   embedding = theirs['model.embed_tokens.weight'].astype(np.float32)

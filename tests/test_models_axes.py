@@ -19,6 +19,7 @@ FAMILIES = sorted(huggingface.FAMILIES)
 _SIZES = {
   'vocab': 'vocab_size',
   'embed': 'd_model',
+  'norm': 'd_model',
   'heads': 'n_heads',
   'kv_heads': 'n_kv_heads',
   'head_dim': 'head_dim',
@@ -72,12 +73,6 @@ def test_a_parameter_without_named_axes_is_refused():
   tree = {'final_norm': {'scale': jnp.zeros((2, 3))}}
   with pytest.raises(ValueError, match=r'final_norm/scale: has shape \(2, 3\)'):
     axes.logical_axes(tree)
-
-
-def test_a_mesh_without_the_axis_is_refused():
-  mesh = jax.make_mesh((1,), ('data',))
-  with pytest.raises(ValueError, match="expected one called 'fsdp'"):
-    axes.fsdp_shardings({}, mesh)
 
 
 @pytest.fixture(scope='module')

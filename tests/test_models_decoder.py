@@ -222,41 +222,5 @@ def test_impossible_shapes_are_refused(change, message):
 @pytest.mark.parametrize('key', ['attention', 'remat'])
 def test_unknown_kernels_and_policies_are_refused(key):
   config = dataclasses.replace(CONFIG, **{key: 'fast'})
-  with pytest.raises(ValueError, match=f"model.{key}: 'fast' is not a"):
+  with pytest.raises(ValueError, match=f"model.{key}: 'fast'"):
     models.Model(config)
-
-
-def _attention_inputs(T, seed=0):
-  rng = np.random.default_rng(seed)
-  shapes = [(2, T, 4, 6), (2, T, 2, 6), (2, T, 2, 6)]
-  q, k, v = [rng.normal(size=s).astype(np.float32) for s in shapes]
-  segments = np.sort(rng.integers(0, 4, (2, T)), axis=1)[:, ::-1]
-  return q, k, v, np.ascontiguousarray(segments, np.int32)
-
-
-@pytest.mark.parametrize('name', sorted(set(models.KERNELS) - {'reference'}))
-@pytest.mark.parametrize(
-  'scores',
-  [
-    models.Scores(0.4),
-    models.Scores(0.4, window=20),
-    models.Scores(0.4, window=70, softcap=0.5),
-  ],
-)
-@pytest.mark.parametrize('T', [1, 64, 65, 150])
-def test_every_kernel_equals_the_reference_in_value_and_gradient(
-  name, T, scores
-):
-  q, k, v, segments = _attention_inputs(T)
-
-  def loss(kernel, q, k, v):
-    out = models.KERNELS[kernel](q, k, v, segments, scores)
-    weights = jnp.cos(jnp.arange(out.size)).reshape(out.shape)
-    return jnp.sum(out * weights * (segments > 0)[..., None, None]), out
-
-  grad = jax.grad(loss, argnums=(1, 2, 3), has_aux=True)
-  expected, expected_out = grad('reference', q, k, v)
-  got, out = grad(name, q, k, v)
-  np.testing.assert_allclose(out, expected_out, rtol=0, atol=1e-6)
-  for a, b in zip(got, expected, strict=True):
-    np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy_decoder
+import one_device
 import pytest
 
 from msm_jax import models
@@ -191,9 +192,9 @@ def test_merging_is_float64_arithmetic_rounded_once(base, param_dtype, dora):
   model, plain = models.Model(config, adapters), models.Model(config)
   params = _trained(model)
   expected = _merged(adapters, params, model.sites)
-  merged = crossing.Crossing(model, plain, 'merge').compile(_here())(
-    params, jax.random.key(0)
-  )
+  merged = crossing.Crossing(model, plain, 'merge').compile(
+    one_device.layout()
+  )(params, jax.random.key(0))
   assert jax.tree.structure(merged) == jax.tree.structure(
     plain.abstract_params()
   )
@@ -207,27 +208,23 @@ def test_merging_is_float64_arithmetic_rounded_once(base, param_dtype, dora):
     )
 
 
-def _here():
-  return jax.sharding.SingleDeviceSharding(jax.devices()[0])
-
-
 def test_a_merged_base_is_rounded_once_to_what_it_is_then_kept_in():
   before = models.Model(CONFIG, LORA)
   after = models.Model(CONFIG, dataclasses.replace(LORA, base='bfloat16'))
   params = _trained(before)
   expected = _merged(LORA, params, before.sites)['layers']['mlp']['up']
-  crossed = crossing.Crossing(before, after, 'merge').compile(_here())(
-    params, jax.random.key(9)
-  )
+  crossed = crossing.Crossing(before, after, 'merge').compile(
+    one_device.layout()
+  )(params, jax.random.key(9))
   got = crossed['layers']['mlp']['up']
   exact = expected['kernel'].astype(jnp.bfloat16)
   np.testing.assert_array_equal(got['kernel'], exact)
   assert not got['lora']['b'].any(), 'the adapters are not new'
   # Kept in 4 bits it is the codes of the merged kernel in float32.
   after = models.Model(CONFIG, dataclasses.replace(LORA, base='nf4'))
-  crossed = crossing.Crossing(before, after, 'merge').compile(_here())(
-    _trained(before), jax.random.key(9)
-  )
+  crossed = crossing.Crossing(before, after, 'merge').compile(
+    one_device.layout()
+  )(_trained(before), jax.random.key(9))
   rounded = _plain(crossed, after.sites)['layers']['mlp']['up']['kernel']
   merged = expected['kernel'].astype(np.float32)
   largest = np.abs(merged).max()
@@ -241,9 +238,9 @@ def test_fresh_adapters_begin_on_the_base_as_it_was(base):
   after = models.Model(CONFIG, dataclasses.replace(config, rank=5))
   params = _trained(before)
   frozen = jax.tree.map(np.asarray, lora.split(params)[1])
-  crossed = crossing.Crossing(before, after, 'fresh').compile(_here())(
-    params, jax.random.key(9)
-  )
+  crossed = crossing.Crossing(before, after, 'fresh').compile(
+    one_device.layout()
+  )(params, jax.random.key(9))
   adapters, base_after = lora.split(crossed)
   jax.tree.map(np.testing.assert_array_equal, base_after, frozen)
   assert adapters['layers']['mlp']['up']['lora']['a'].shape == (3, 16, 5)
@@ -255,14 +252,15 @@ def test_carried_adapters_are_the_very_same():
   params = _trained(model)
   cross = crossing.Crossing(model, model, 'carry')
   assert cross.is_trivial
-  assert cross.compile(_here())(params, jax.random.key(0)) is params
+  across = cross.compile(one_device.layout())
+  assert across(params, jax.random.key(0)) is params
 
 
 def test_crossing_keeps_nothing_twice_in_memory():
   before = models.Model(CONFIG, LORA)
   cross = crossing.Crossing(before, models.Model(CONFIG), 'merge')
   params = _trained(before)
-  cross.compile(_here())(params, jax.random.key(0))
+  cross.compile(one_device.layout())(params, jax.random.key(0))
   adapters, base = lora.split(params)
   assert all(x.is_deleted() for x in jax.tree.leaves(base))
   assert not any(x.is_deleted() for x in jax.tree.leaves(adapters))

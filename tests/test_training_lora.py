@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import lora_run
 import ml_collections
 import numpy as np
+import one_device
 import optax
 import pytest
 import test_training_step as plain_step
@@ -57,9 +58,7 @@ def test_an_update_is_adamw_on_the_adapters_and_leaves_the_base_alone(
 ):
   config = OptimizerConfig(weight_decay=0.1, clip_norm=0.5)
   key = plain_step._key(optimizer=config, lora=LORA, accumulation=accumulation)
-  step = step_lib.compile_step(
-    MODEL, key, step_lib.make_mesh(jax.devices()[:1])
-  )
+  step = step_lib.compile_step(MODEL, key, one_device.layout())
   state = _state()
   trained, frozen = lora.split(jax.tree.map(jnp.copy, state.params))
   # A and B decay, magnitudes, like norm scales, do not.
@@ -104,9 +103,7 @@ def test_an_update_is_adamw_on_the_adapters_and_leaves_the_base_alone(
 def _trained_on(model, batches, peak):
   """Parameters after an update with each batch, from those of key 0."""
   key = plain_step._key(batch_size=64, lora=model.lora)
-  step = step_lib.compile_step(
-    model, key, step_lib.make_mesh(jax.devices()[:1])
-  )
+  step = step_lib.compile_step(model, key, one_device.layout())
   params = jax.jit(model.init)(jax.random.key(0))
   moments = optimizer.init(lora.split(params)[0])
   state = step_lib.TrainState(params, moments)
@@ -180,7 +177,7 @@ def compiled():
     config = base and lora.LoRAConfig(2, 4.0, base=base)
     key = step_lib.StepKey(1, 8, 1, 8, 0.0, OptimizerConfig(), config)
     steps[base] = step_lib.compile_step(
-      models.Model(LARGE, config), key, step_lib.make_mesh(jax.devices()[:1])
+      models.Model(LARGE, config), key, one_device.layout()
     )
   return steps
 

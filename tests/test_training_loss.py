@@ -3,6 +3,7 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import one_device
 import optax
 import pytest
 
@@ -91,7 +92,9 @@ def test_no_buffer_of_logits_size_exists_forward_or_backward():
   B, T, V = 4, 64, config.vocab_size
   key = step_lib.StepKey(B, T, 1, 8, 1e-4, OptimizerConfig())
   compiled = step_lib.compile_step(
-    models.Model(config), key, step_lib.make_mesh(jax.devices()[:1])
+    models.Model(config),
+    key,
+    one_device.layout(),
   )
   largest = _largest_buffers(compiled.as_text())
   assert largest[0] <= B * 8 * V < B * T * V

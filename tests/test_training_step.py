@@ -7,6 +7,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import one_device
 import optax
 import processes
 import pytest
@@ -171,7 +172,9 @@ def test_a_batch_without_weight_changes_nothing_and_is_finite():
 
 def test_the_learning_rate_is_traced_and_the_state_donated():
   step = step_lib.compile_step(
-    MODEL, _key(), step_lib.make_mesh(jax.devices()[:1])
+    MODEL,
+    _key(),
+    one_device.layout(),
   )
   state = _state()
   first = state.params['embedding_VD']
@@ -221,7 +224,11 @@ def test_schedules_equal_optax(decay, warmup, final):
 def test_a_batch_that_the_devices_cannot_share_is_refused():
   key = dataclasses.replace(_key(), batch_size=6, accumulation=4)
   with pytest.raises(ValueError, match='batch_size: 6 is not a multiple of'):
-    step_lib.compile_step(MODEL, key, step_lib.make_mesh(jax.devices()[:1]))
+    step_lib.compile_step(
+      MODEL,
+      key,
+      one_device.layout(),
+    )
 
 
 @pytest.mark.parametrize('accumulation', [1, 2])

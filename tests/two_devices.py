@@ -9,16 +9,19 @@ import sys
 import jax
 import test_training_step as one
 
+from msm_jax import models
 from msm_jax.training import step as step_lib
 
 
 def main(accumulation: int) -> None:
-  mesh = step_lib.make_mesh()
+  layout = models.Layout(models.make_mesh(models.MeshConfig()))
   key = one._key(accumulation=accumulation)
-  compiled = step_lib.compile_step(one.MODEL, key, mesh)
-  sharding = step_lib.batch_sharding(mesh)
+  compiled = step_lib.compile_step(one.MODEL, key, layout)
+  sharding = step_lib.batch_sharding(layout)
   batch = {k: jax.device_put(v, sharding) for k, v in one._batch().items()}
-  state = jax.device_put(one._state(), step_lib.state_sharding(mesh))
+  state = jax.device_put(
+    one._state(), step_lib.state_shardings(one.MODEL, layout)
+  )
   shards = batch['tokens'].addressable_shards
   _, metrics = compiled(state, batch, jax.numpy.float32(1e-2))
   print(

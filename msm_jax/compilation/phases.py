@@ -134,7 +134,8 @@ def reports(
   Phases whose steps are the same program are compiled once.
   """
   made: dict[step_lib.StepKey, Compiled | memory_lib.DoesNotFitError] = {}
-  mesh = step_lib.make_mesh(list(target.devices))
+  mesh = models.make_mesh(config.mesh, target.devices)
+  layout = models.Layout(mesh)
   for phase in config.phases:
     key = step_lib.StepKey.of(phase, config.loss_chunk)
     model = models.Model(config.model, key.lora)
@@ -153,7 +154,7 @@ def reports(
     )
     if key not in made:
       logger.info('compiling phase %s for %s', phase.name, target.topology.name)
-      made[key] = _try(model, key, mesh, target)
+      made[key] = _try(model, key, layout, target)
     compiled = made[key]
     if isinstance(compiled, memory_lib.DoesNotFitError):
       yield report_lib.Refusal(
@@ -172,12 +173,12 @@ def reports(
 def _try(
   model: models.Model,
   key: step_lib.StepKey,
-  mesh: jax.sharding.Mesh,
+  layout: models.Layout,
   target: Target,
 ) -> Compiled | memory_lib.DoesNotFitError:
   try:
     return read(
-      lambda options: step_lib.compile_step(model, key, mesh, options), target
+      lambda options: step_lib.compile_step(model, key, layout, options), target
     )
   except memory_lib.DoesNotFitError as e:
     return e

@@ -1,8 +1,5 @@
 """One decoder, as a pure function of a plain dict of parameters."""
 
-from msm_jax.models.attention import blocked_attention
-from msm_jax.models.attention import KERNELS
-from msm_jax.models.attention import reference_attention
 from msm_jax.models.attention import Scores
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
@@ -11,6 +8,15 @@ from msm_jax.models.decoder import Decoder
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
 from msm_jax.models.decoder import REMAT_POLICIES
+from msm_jax.models.kernels import check_layout
+from msm_jax.models.kernels import kernel
+from msm_jax.models.kernels import KERNELS
+from msm_jax.models.layout import ALONE
+from msm_jax.models.layout import balanced_order
+from msm_jax.models.layout import Layout
+from msm_jax.models.layout import make_mesh
+from msm_jax.models.layout import MeshConfig
+from msm_jax.models.layout import ROWS
 from msm_jax.models.logprobs import sequence_logprobs
 from msm_jax.models.logprobs import split_positions
 from msm_jax.models.logprobs import target_logprobs
@@ -20,11 +26,15 @@ from msm_jax.models.sampling import Sampler
 from msm_jax.models.sampling import SamplingConfig
 
 __all__ = [
+  'ALONE',
   'KERNELS',
   'REMAT_POLICIES',
+  'ROWS',
   'Decoder',
   'DecoderConfig',
   'LayerConfig',
+  'Layout',
+  'MeshConfig',
   'Model',
   'Params',
   'RopeConfig',
@@ -32,8 +42,10 @@ __all__ = [
   'Sampler',
   'SamplingConfig',
   'Scores',
-  'blocked_attention',
-  'reference_attention',
+  'balanced_order',
+  'check_layout',
+  'kernel',
+  'make_mesh',
   'sample',
   'sequence_logprobs',
   'split_positions',

@@ -1,19 +1,21 @@
-"""Attention over packed sequences, by name.
+"""Attention over packed sequences, in plain `jnp`.
 
-Every kernel has the signature of `reference_attention` and is proven against
-it. A query attends to the keys of its own segment at its own or an earlier
-position, within the window; segment 0 is padding, whose output is not defined
-(but is finite).
+See `kernels` for all kernels that there are. Each has the signature of
+`reference_attention` and is proven against it. A query attends to the keys of
+its own segment at its own or an earlier position, within the window; segment 0
+is padding, whose output is not defined (but is finite).
 
 Shapes: `B` batch, `T` sequence (`S` for keys), `H` query heads, `K` key/value
 heads, `G = H / K`, `C` head size.
 """
 
-from collections.abc import Callable
 import dataclasses
+from typing import NamedTuple
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +34,37 @@ class Scores:
   softcap: float | None = None
 
 
-Kernel = Callable[
-  [jax.Array, jax.Array, jax.Array, jax.Array, Scores], jax.Array
-]
+class Queries(NamedTuple):
+  """Which queries of a sequence there are, if not all of them.
+
+  Attributes:
+    segment_ids_BT: Theirs, while the kernel is given those of all keys.
+    order_nT: int32, which positions of the sequence each of n shards has.
+    shard: Which of the shards this is, an int32 scalar.
+  """
+
+  segment_ids_BT: jax.Array
+  order_nT: np.ndarray
+  shard: jax.Array | int
+
+  @property
+  def index_T(self) -> jax.Array:
+    """Which position of the sequence each query is."""
+    return jnp.asarray(self.order_nT)[self.shard]
+
+
+class Kernel(Protocol):
+  """What `reference_attention` is."""
+
+  def __call__(
+    self,
+    q_BTHC: jax.Array,
+    k_BSKC: jax.Array,
+    v_BSKC: jax.Array,
+    segment_ids_BS: jax.Array,
+    scores: Scores,
+    queries: Queries | None = None,
+  ) -> jax.Array: ...
 
 
 def softcapped(x: jax.Array, cap: float | None) -> jax.Array:
@@ -80,50 +110,61 @@ def masked_attention(
 
 
 def _packed_mask(
-  query_segments_BT: jax.Array,
+  queries: Queries,
   key_segments_BS: jax.Array,
   window: int | None,
-  offset: int,
+  first: int = 0,
 ) -> jax.Array:
-  """Returns `[B, T, S]`; query `t` stands `offset + t` keys after key 0."""
-  T, S = query_segments_BT.shape[1], key_segments_BS.shape[1]
-  same_BTS = query_segments_BT[:, :, None] == key_segments_BS[:, None, :]
-  distance_TS = offset + jnp.arange(T)[:, None] - jnp.arange(S)[None, :]
+  """Returns `[B, T, S]`; key `s` stands at the position `first + s`."""
+  S = key_segments_BS.shape[1]
+  same_BTS = queries.segment_ids_BT[:, :, None] == key_segments_BS[:, None, :]
+  distance_TS = queries.index_T[:, None] - (first + jnp.arange(S))[None, :]
   seen_TS = distance_TS >= 0
   if window is not None:
     seen_TS &= distance_TS < window
   return same_BTS & seen_TS[None]
 
 
+def _all(segment_ids_BT: jax.Array, first: int = 0) -> Queries:
+  """Returns queries that follow on each other, from a position on."""
+  T = segment_ids_BT.shape[1]
+  order_1T = np.arange(first, first + T, dtype=np.int32)[None]
+  return Queries(segment_ids_BT, order_1T, 0)
+
+
 def reference_attention(
   q_BTHC: jax.Array,
-  k_BTKC: jax.Array,
-  v_BTKC: jax.Array,
-  segment_ids_BT: jax.Array,
+  k_BSKC: jax.Array,
+  v_BSKC: jax.Array,
+  segment_ids_BS: jax.Array,
   scores: Scores,
+  queries: Queries | None = None,
 ) -> jax.Array:
   """Softmax attention in plain `jnp`, scores and softmax in float32.
 
   Args:
     q_BTHC: Queries, not yet scaled.
-    k_BTKC: Keys; head `h` of the queries reads key head `h // (H // K)`.
-    v_BTKC: Values.
-    segment_ids_BT: int32; 0 is padding, each packed document has its own.
+    k_BSKC: Keys; head `h` of the queries reads key head `h // (H // K)`.
+    v_BSKC: Values.
+    segment_ids_BS: int32; 0 is padding, each packed document has its own.
     scores: Scale, window and soft-cap.
+    queries: Which the queries are, if they are not those of all positions.
 
   Returns:
     `[B, T, H, C]` in the dtype of the values.
   """
-  mask_BTS = _packed_mask(segment_ids_BT, segment_ids_BT, scores.window, 0)
-  return masked_attention(q_BTHC, k_BTKC, v_BTKC, mask_BTS, scores)
+  queries = queries or _all(segment_ids_BS)
+  mask_BTS = _packed_mask(queries, segment_ids_BS, scores.window)
+  return masked_attention(q_BTHC, k_BSKC, v_BSKC, mask_BTS, scores)
 
 
 def blocked_attention(
   q_BTHC: jax.Array,
-  k_BTKC: jax.Array,
-  v_BTKC: jax.Array,
-  segment_ids_BT: jax.Array,
+  k_BSKC: jax.Array,
+  v_BSKC: jax.Array,
+  segment_ids_BS: jax.Array,
   scores: Scores,
+  queries: Queries | None = None,
   *,
   block: int = 64,
 ) -> jax.Array:
@@ -132,46 +173,27 @@ def blocked_attention(
   A block meets only the keys up to its own end and within the window, so that
   nearly half of the scores are never computed, and those that are fit a CPU's
   cache. Exact; meant for CPUs and short sequences, since the blocks are
-  unrolled.
+  unrolled. It needs the queries of all positions.
   """
+  assert queries is None, 'see kernels.check_layout'
   T = q_BTHC.shape[1]
   out = []
   for first in range(0, T, block):
     stop = min(first + block, T)
     since = 0 if scores.window is None else max(first + 1 - scores.window, 0)
     mask_BTS = _packed_mask(
-      segment_ids_BT[:, first:stop],
-      segment_ids_BT[:, since:stop],
+      _all(segment_ids_BS[:, first:stop], first),
+      segment_ids_BS[:, since:stop],
       scores.window,
-      first - since,
+      since,
     )
     out.append(
       masked_attention(
         q_BTHC[:, first:stop],
-        k_BTKC[:, since:stop],
-        v_BTKC[:, since:stop],
+        k_BSKC[:, since:stop],
+        v_BSKC[:, since:stop],
         mask_BTS,
         scores,
       )
     )
   return jnp.concatenate(out, axis=1)
-
-
-KERNELS: dict[str, Kernel] = {
-  'reference': reference_attention,
-  'blocked': blocked_attention,
-}
-
-
-def kernel(name: str) -> Kernel:
-  """Returns the attention kernel called `name`.
-
-  Raises:
-    ValueError: If there is none, listing those that exist.
-  """
-  if name not in KERNELS:
-    raise ValueError(
-      f'model.attention: {name!r} is not a kernel; expected one of '
-      f'{sorted(KERNELS)}'
-    )
-  return KERNELS[name]

@@ -1,4 +1,4 @@
-"""What each axis of each parameter is, and how it is sharded by that.
+"""What each axis of each parameter is, and how it lies on a mesh by that.
 
 One table, by path: whoever adds a parameter names its axes here.
 """
@@ -6,24 +6,22 @@ One table, by path: whoever adds a parameter names its axes here.
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec
 
 from msm_jax.models import quantised
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
+from msm_jax.models.layout import Layout
 
 _STACKS = ('layers', 'last_layers')
 
 _ARRAYS: dict[str, tuple[str, ...]] = {
   'embedding_VD': ('vocab', 'embed'),
   'untied_head_DV': ('embed', 'vocab'),
-  'final_norm/scale': ('embed',),
-  'attention_norm/scale': ('embed',),
-  'attention_post_norm/scale': ('embed',),
-  'mlp_norm/scale': ('embed',),
-  'mlp_post_norm/scale': ('embed',),
+  'final_norm/scale': ('norm',),
+  'attention_norm/scale': ('norm',),
+  'attention_post_norm/scale': ('norm',),
+  'mlp_norm/scale': ('norm',),
+  'mlp_post_norm/scale': ('norm',),
   # A norm over each head has the last axis only.
   'attention/q_norm/scale': ('heads', 'head_dim'),
   'attention/k_norm/scale': ('kv_heads', 'head_dim'),
@@ -63,10 +61,6 @@ _AXES = _ARRAYS | {
   for name, ends in _PROJECTIONS.items()
   for part, axes in _of_projection(*ends).items()
 }
-
-# Which axis is cut, the first that the devices divide. Never that of layers: a
-# scan takes one layer at a time, of which every device shall have its part.
-_CUT = ('embed', 'mlp', 'vocab', 'heads', 'kv_heads', 'blocks')
 
 
 def logical_axes(params: Params) -> Params:
@@ -108,47 +102,36 @@ def _axes_of(
   return ('layers',) * stacked + names[len(names) - n_own :]
 
 
-def fsdp_shardings(params: Params, mesh: Mesh, axis: str = 'fsdp') -> Params:
-  """Returns how fully sharded parameters lie on a mesh.
-
-  Each is cut along one of its axes, over the devices of one axis of the mesh;
-  those that no axis divides (norms of a head) are on every device.
+def shardings(params: Params, layout: Layout) -> Params:
+  """Returns how parameters lie on a mesh, in a tree like theirs.
 
   Args:
-    params: Arrays or their `jax.ShapeDtypeStruct`s.
-    mesh: Devices; what other axes it has sees copies.
-    axis: The axis of the mesh.
+    params: Arrays or their `jax.ShapeDtypeStruct`s; any part of them.
+    layout: The mesh.
 
   Raises:
-    ValueError: If the mesh has no such axis.
+    ConfigError: If a parameter cannot be cut so, naming it, its axis and sizes.
   """
-  if axis not in mesh.shape:
-    raise ValueError(
-      f'mesh: has axes {list(mesh.shape)}, expected one called {axis!r}'
-    )
 
-  def of(x: Any, names: tuple[str, ...]) -> NamedSharding:
-    sizes = dict(zip(names, x.shape, strict=True))
-    for name in _CUT:
-      if name in sizes and sizes[name] % mesh.shape[axis] == 0:
-        spec = [axis if n == name else None for n in names]
-        return NamedSharding(mesh, PartitionSpec(*spec))
-    return NamedSharding(mesh, PartitionSpec())
+  def of(path: tuple[Any, ...], x: Any, names: tuple[str, ...]) -> Any:
+    layout.check('/'.join(str(key.key) for key in path), x.shape, names)
+    return layout.sharding(*names)
 
-  return jax.tree.map(of, params, logical_axes(params))
+  return jax.tree_util.tree_map_with_path(of, params, logical_axes(params))
 
 
-def compile_init(model: Model, shardings: Params) -> jax.stages.Compiled:
+def compile_init(model: Model, layout: Layout) -> jax.stages.Compiled:
   """Compiles `model.init` so that each device draws its own shards only.
 
   The draws are those of `model.init` on one device, bit for bit.
 
   Args:
     model: The decoder.
-    shardings: For example `fsdp_shardings(model.abstract_params(), mesh)`.
+    layout: The mesh.
 
   Returns:
     A function of a typed key, such as that of `jax.random.key(seed)`.
   """
   key = jax.eval_shape(lambda: jax.random.key(0))
-  return jax.jit(model.init, out_shardings=shardings).lower(key).compile()
+  out = shardings(model.abstract_params(), layout)
+  return jax.jit(model.init, out_shardings=out).lower(key).compile()

@@ -128,7 +128,7 @@ class DecoderConfig:
     param_dtype: Of the stored parameters.
     remat: Rematerialisation of each block: a key of
       `msm_jax.models.decoder.REMAT_POLICIES`.
-    attention: A key of `msm_jax.models.attention.KERNELS`.
+    attention: One of `msm_jax.models.kernels.KERNELS`.
   """
 
   vocab_size: int

@@ -16,9 +16,11 @@ from typing import Any
 import jax
 
 from msm_jax import schema
+from msm_jax.models import axes
 from msm_jax.models import lora
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
+from msm_jax.models.layout import Layout
 
 CHOICES = ('carry', 'merge', 'fresh')
 
@@ -123,13 +125,13 @@ class Crossing:
     """Whether the parameters stay the very same."""
     return moments_cross(self.before.lora, self.after.lora, self.adapters)
 
-  def compile(self, sharding: Any) -> Callable[[Params, jax.Array], Params]:
+  def compile(self, layout: Layout) -> Callable[[Params, jax.Array], Params]:
     """Returns the compiled function from parameters and a key.
 
     The parameters are donated; the key is for new adapters.
 
     Args:
-      sharding: Of all parameters, before and after.
+      layout: Where parameters lie, before and after.
     """
     if self.is_trivial:
       return lambda params, key: params
@@ -137,9 +139,9 @@ class Crossing:
     merge = None
     if self.adapters == 'merge':
       with jax.enable_x64(True):
-        merge, params = _compile(self._merge, sharding, params)
+        merge, params = _compile(self._merge, layout, params)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    adapt, _ = _compile(self._adapt, sharding, params, key)
+    adapt, _ = _compile(self._adapt, layout, params, key)
 
     def cross(params: Params, key: jax.Array) -> Params:
       return adapt(params if merge is None else merge(params), key)
@@ -163,7 +165,7 @@ class Crossing:
 
 
 def _compile(
-  fn: Callable[..., Params], sharding: Any, params: Params, *args: Any
+  fn: Callable[..., Params], layout: Layout, params: Params, *args: Any
 ) -> tuple[Callable[..., Params], Params]:
   """Compiles `fn(params, *args)`, donating what comes out in its old shape.
 
@@ -191,7 +193,13 @@ def _compile(
 
   compiled = (
     jax.jit(
-      dealt_fn, in_shardings=sharding, out_shardings=sharding, donate_argnums=0
+      dealt_fn,
+      in_shardings=(
+        *deal(jax.tree.leaves(axes.shardings(params, layout))),
+        *(layout.sharding() for _ in args),
+      ),
+      out_shardings=axes.shardings(out, layout),
+      donate_argnums=0,
     )
     .lower(*deal([leaf for _, leaf in paths]), *args)
     .compile()

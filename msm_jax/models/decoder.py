@@ -18,11 +18,14 @@ import jax
 import jax.numpy as jnp
 
 from msm_jax.models import attention
+from msm_jax.models import kernels
 from msm_jax.models import layers
 from msm_jax.models import lora as lora_lib
 from msm_jax.models import projection
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
+from msm_jax.models.layout import ALONE
+from msm_jax.models.layout import Layout
 
 Params = dict[str, Any]
 
@@ -68,7 +71,7 @@ class Decoder(nnx.Module):
         f'model.remat: {c.remat!r} is not a policy; expected one of '
         f'{sorted(REMAT_POLICIES)}'
       )
-    attention.kernel(c.attention)
+    kernels.check(c.attention)
     dtype = jnp.dtype(c.param_dtype)
     V, D = c.vocab_size, c.d_model
     self.config = c
@@ -92,16 +95,17 @@ class Decoder(nnx.Module):
     tokens_BT: jax.Array,
     segment_ids_BT: jax.Array,
     positions_BT: jax.Array,
+    layout: Layout = ALONE,
   ) -> jax.Array:
     """Returns the normalised final hidden states `[B, T, D]`."""
     c = self.config
-    kernel = attention.kernel(c.attention)
+    attend = kernels.on_mesh(c.attention, layout)
 
     def mix(kind, q_BTHC, k_BTKC, v_BTKC, state):
       scores = scores_of(c, kind)
-      return kernel(q_BTHC, k_BTKC, v_BTKC, segment_ids_BT, scores), state
+      return attend(q_BTHC, k_BTKC, v_BTKC, segment_ids_BT, scores), state
 
-    return self.run(tokens_BT, positions_BT, mix, (None, None))[0]
+    return self.run(tokens_BT, positions_BT, mix, (None, None), layout)[0]
 
   def run(
     self,
@@ -109,6 +113,7 @@ class Decoder(nnx.Module):
     positions_BT: jax.Array,
     mix: layers.Mix,
     state: tuple[Any, Any],
+    layout: Layout = ALONE,
   ) -> tuple[jax.Array, tuple[Any, Any]]:
     """Runs all layers, with the caller's way of mixing positions.
 
@@ -118,13 +123,14 @@ class Decoder(nnx.Module):
       mix: See `layers.Mix`.
       state: Of `layers` and of `last_layers`: for each kind in the pattern a
         tree of arrays with a leading axis `R`, or None.
+      layout: Where arrays lie.
 
     Returns:
       The normalised final hidden states `[B, T, D]`, and the new state, of the
       same structure.
     """
     c = self.config
-    x_BTD = self.embed(tokens_BT)
+    x_BTD = self.embed(tokens_BT, layout)
     P = len(c.pattern)
     new: list[Any] = []
     for stack, kinds, of_stack in (
@@ -135,15 +141,19 @@ class Decoder(nnx.Module):
         new.append(None)
         continue
       x_BTD, of_stack = self._scan(
-        stack, kinds, x_BTD, positions_BT, mix, of_stack
+        stack, kinds, x_BTD, positions_BT, mix, of_stack, layout
       )
       new.append(of_stack)
     return self.final_norm(x_BTD), (new[0], new[1])
 
-  def embed(self, tokens_BT: jax.Array) -> jax.Array:
+  def embed(self, tokens_BT: jax.Array, layout: Layout = ALONE) -> jax.Array:
     """Returns what the first layer reads, `[B, T, D]`."""
     c = self.config
-    x_BTD = self.embedding_VD[...][tokens_BT].astype(c.dtype)
+    # Every device looks all tokens up in its part of the width, and then sends
+    # rows where they belong: much less than the embedding, or its gradient.
+    tokens_RT = layout.constrain(tokens_BT, 'RT')
+    x_RTD = self.embedding_VD[...][tokens_RT].astype(c.dtype)
+    x_BTD = layout.constrain(layout.constrain(x_RTD, 'RTD'), 'BTD')
     if c.scale_embeddings:
       # Unit variance at the input, as tied heads want a small embedding
       # (Gemma, arXiv 2403.08295).
@@ -158,6 +168,7 @@ class Decoder(nnx.Module):
     positions_BT: jax.Array,
     mix: layers.Mix,
     state: Any,
+    layout: Layout,
   ) -> tuple[jax.Array, Any]:
     """Scans over the repetitions of `kinds` in a stack of blocks."""
     c, P = self.config, len(kinds)
@@ -171,7 +182,8 @@ class Decoder(nnx.Module):
       # save of each layer's part is a copy of all parameters.
       of_layer = jax.tree.map(lambda a: a[i], params)
       block = nnx.merge(graphdef, of_layer)
-      return block(x_BTD, positions_BT, kind, mix, state)
+      x_BTD, state = block(x_BTD, positions_BT, kind, mix, state, layout)
+      return layout.constrain(x_BTD, 'BTD'), state
 
     if c.remat != 'none':
       one_layer = jax.checkpoint(
@@ -192,12 +204,14 @@ class Decoder(nnx.Module):
 
     return jax.lax.scan(repetition, x_BTD, (grouped, state))
 
-  def head_DV(self) -> jax.Array:
+  def head_DV(self, layout: Layout = ALONE) -> jax.Array:
     """The matrix from hidden states to logits, `[D, V]`, in compute dtype."""
     c = self.config
     if c.tied_embeddings:
-      return self.embedding_VD[...].T.astype(c.dtype)
-    return self.untied_head_DV[...].astype(c.dtype)
+      head_DV = self.embedding_VD[...].T
+    else:
+      head_DV = self.untied_head_DV[...]
+    return layout.gather(head_DV.astype(c.dtype), 'DV')
 
 
 class Model:
@@ -276,13 +290,15 @@ class Model:
     tokens_BT: jax.Array,
     segment_ids_BT: jax.Array,
     positions_BT: jax.Array,
+    layout: Layout = ALONE,
   ) -> tuple[jax.Array, jax.Array]:
     """Returns final hidden states `[B, T, D]` and the head `[D, V]`.
 
     Logits are their product, soft-capped by `config.final_softcap`.
     """
     decoder = self.bind(params)
-    return decoder(tokens_BT, segment_ids_BT, positions_BT), decoder.head_DV()
+    x_BTD = decoder(tokens_BT, segment_ids_BT, positions_BT, layout)
+    return x_BTD, decoder.head_DV(layout)
 
   def logits(
     self,

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from msm_jax.models import rope
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
+from msm_jax.models.layout import ALONE
+from msm_jax.models.layout import Layout
 from msm_jax.models.projection import Projection
 
 Mix = Callable[
@@ -84,8 +86,10 @@ class Attention(nnx.Module):
     kind: LayerConfig,
     mix: Mix,
     state: Any,
+    layout: Layout,
   ) -> tuple[jax.Array, Any]:
-    q_BTHC, k_BTKC, v_BTKC = self.q(x_BTD), self.k(x_BTD), self.v(x_BTD)
+    q_BTHC = self.q(x_BTD, layout)
+    k_BTKC, v_BTKC = self.k(x_BTD, layout), self.v(x_BTD, layout)
     if self.q_norm is not None:
       q_BTHC = self.q_norm(q_BTHC)
     if self.k_norm is not None:
@@ -94,7 +98,7 @@ class Attention(nnx.Module):
       q_BTHC = rope.rotate(q_BTHC, positions_BT, kind.rope)
       k_BTKC = rope.rotate(k_BTKC, positions_BT, kind.rope)
     y_BTHC, state = mix(kind, q_BTHC, k_BTKC, v_BTKC, state)
-    return self.out(y_BTHC), state
+    return self.out(y_BTHC, layout), state
 
 
 class GatedMLP(nnx.Module):
@@ -109,9 +113,9 @@ class GatedMLP(nnx.Module):
     self.down = Projection('BTF,FD->BTD', (F, D), c, stddev=stddev, rngs=rngs)
     self.activation = c.activation
 
-  def __call__(self, x_BTD: jax.Array) -> jax.Array:
-    gate_BTF = _ACTIVATIONS[self.activation](self.gate(x_BTD))
-    return self.down(gate_BTF * self.up(x_BTD))
+  def __call__(self, x_BTD: jax.Array, layout: Layout) -> jax.Array:
+    gate_BTF = _ACTIVATIONS[self.activation](self.gate(x_BTD, layout))
+    return self.down(gate_BTF * self.up(x_BTD, layout), layout)
 
 
 class Block(nnx.Module):
@@ -137,11 +141,12 @@ class Block(nnx.Module):
     kind: LayerConfig,
     mix: Mix,
     state: Any,
+    layout: Layout = ALONE,
   ) -> tuple[jax.Array, Any]:
     y_BTD = _maybe(self.attention_norm, x_BTD)
-    y_BTD, state = self.attention(y_BTD, positions_BT, kind, mix, state)
+    y_BTD, state = self.attention(y_BTD, positions_BT, kind, mix, state, layout)
     x_BTD = x_BTD + _maybe(self.attention_post_norm, y_BTD)
-    y_BTD = self.mlp(_maybe(self.mlp_norm, x_BTD))
+    y_BTD = self.mlp(_maybe(self.mlp_norm, x_BTD), layout)
     return x_BTD + _maybe(self.mlp_post_norm, y_BTD), state
 
 

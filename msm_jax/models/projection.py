@@ -13,6 +13,8 @@ import jax.numpy as jnp
 
 from msm_jax.models import quantised
 from msm_jax.models.config import DecoderConfig
+from msm_jax.models.layout import ALONE
+from msm_jax.models.layout import Layout
 
 
 def normal(stddev: float) -> nnx.Initializer:
@@ -166,10 +168,10 @@ class Projection(nnx.Module):
     self.lora: nnx.Dict | None = nnx.data(None)
     self.lora_scale = 1.0
 
-  def __call__(self, x: jax.Array) -> jax.Array:
-    y = self._product(x)
+  def __call__(self, x: jax.Array, layout: Layout = ALONE) -> jax.Array:
+    y = layout.constrain(self._product(x, layout), self.axes.y)
     if self.lora is not None:
-      y = self._adapted(x, y)
+      y = self._adapted(x, y, layout)
     if self.bias is not None:
       y = y + self.axes.along_y(self.bias[...].astype(x.dtype))
     return y
@@ -179,9 +181,27 @@ class Projection(nnx.Module):
       return self.kernel[...]
     return {name: leaf[...] for name, leaf in self.kernel.items()}
 
-  def _product(self, x: jax.Array) -> jax.Array:
+  def _gathered(self, kernel: Any, dtype: Any, layout: Layout) -> jax.Array:
+    """Returns the kernel in this dtype, on the devices that need all of it."""
+    axes = self.axes
+    if isinstance(kernel, dict):
+      # As codes, which are fewer bytes to send.
+      is_int8 = quantised.format_of(kernel) == 'int8'
+      letters = {
+        'codes': (axes.inputs if is_int8 else 'b') + axes.outputs,
+        'scales': ('' if is_int8 else 'b') + axes.outputs,
+      }
+      kernel = {
+        name: layout.gather(leaf, letters[name])
+        for name, leaf in kernel.items()
+      }
+      return dense(axes, kernel, self.shape, dtype)
+    kernel = dense(axes, kernel, self.shape, dtype)
+    return layout.gather(kernel, axes.kernel)
+
+  def _product(self, x: jax.Array, layout: Layout) -> jax.Array:
     def product(x: jax.Array, kernel: Any) -> jax.Array:
-      in_dtype = dense(self.axes, kernel, self.shape, x.dtype)
+      in_dtype = self._gathered(kernel, x.dtype, layout)
       return jnp.einsum(self.axes.product, x, in_dtype)
 
     if self.frozen:
@@ -190,13 +210,15 @@ class Projection(nnx.Module):
       product = jax.checkpoint(product, prevent_cse=False)
     return product(x, self._kernel())
 
-  def _adapted(self, x: jax.Array, y: jax.Array) -> jax.Array:
+  def _adapted(self, x: jax.Array, y: jax.Array, layout: Layout) -> jax.Array:
     """Adds the adapter's output to the kernel's; see `lora`."""
     assert self.lora is not None
     axes, scale = self.axes, self.lora_scale
     a, b = self.lora['a'][...], self.lora['b'][...]
-    kept = jnp.einsum(axes.down, x, a.astype(x.dtype)) * scale
-    y = y + jnp.einsum(axes.up, kept, b.astype(x.dtype))
+    down = layout.gather(a.astype(x.dtype), axes.inputs + 'r')
+    up = layout.gather(b.astype(x.dtype), 'r' + axes.outputs)
+    kept = jnp.einsum(axes.down, x, down) * scale
+    y = y + layout.constrain(jnp.einsum(axes.up, kept, up), axes.y)
     if 'magnitude' not in self.lora:
       return y
     # DoRA, section 4.3: the norm counts as a constant in the backward pass.

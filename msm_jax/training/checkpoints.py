@@ -303,21 +303,31 @@ class Checkpoints:
   def state(
     self, step: int, model: models.Model, sharding: Any
   ) -> step_lib.TrainState:
-    """Restores parameters and moments, each onto `sharding`.
+    """Restores parameters and moments.
+
+    Args:
+      step: One of `steps()`.
+      model: Whose they are.
+      sharding: One for all leaves, or a `TrainState` with one for each.
 
     Raises:
       CheckpointError: Also if there are no moments, as in a checkpoint that
         was converted from a published model.
     """
     abstract = step_lib.abstract_state(model)
+    of_params = of_moments = sharding
+    if isinstance(sharding, step_lib.TrainState):
+      of_params, of_moments = sharding
     if not self.has_moments(step):
       raise CheckpointError(
         f'{self._directory}/{step}: has no optimizer moments, so none can be '
         "carried over: begin with optimizer_state='fresh'"
       )
     return step_lib.TrainState(
-      params=self.params(step, model, sharding),
-      optimizer=self._restore(step, 'optimizer', abstract.optimizer, sharding),
+      params=self.params(step, model, of_params),
+      optimizer=self._restore(
+        step, 'optimizer', abstract.optimizer, of_moments
+      ),
     )
 
   def _item(self, step: int, name: str) -> epath.Path:

@@ -14,6 +14,7 @@ from msm_jax import models
 from msm_jax import schema
 from msm_jax.models import crossing
 from msm_jax.models import lora as lora_lib
+from msm_jax.models.layout import MeshConfig
 from msm_jax.phase import Phase
 
 DECAYS = ('constant', 'cosine', 'linear')
@@ -167,6 +168,7 @@ class RunConfig(data.DataConfig):
     phases: In order.
     init_from: Another run's checkpoint, or None for a random initialisation.
     checkpoint: When to save.
+    mesh: How rows, sequences and parameters are cut over the devices.
     loss_chunk: Positions per chunk of the cross-entropy; divides `seq_len`.
     max_loss_jump: Nats by which the loss may exceed its mean over the last 20
       updates before the run is stopped as exploding.
@@ -177,6 +179,7 @@ class RunConfig(data.DataConfig):
   phases: tuple[PhaseConfig, ...]
   init_from: InitFrom | None = None
   checkpoint: CheckpointConfig = CheckpointConfig()
+  mesh: MeshConfig = MeshConfig()  # noqa: RUF009 - is frozen.
   loss_chunk: int = 64
   max_loss_jump: float = 3.0
   log_wandb: bool = False
@@ -252,6 +255,7 @@ _NO_EFFECT = (
   'sources',
   'init_from',
   'max_loss_jump',
+  'mesh',
 )
 
 

@@ -55,7 +55,8 @@ class Trainer:
       MismatchError: If the workdir belongs to another run.
     """
     self._config, self._workdir = config, workdir
-    self._mesh = step_lib.make_mesh()
+    self._mesh = models.make_mesh(config.mesh)
+    self._layout = models.Layout(self._mesh)
     tokenizer = tokenizers.load_tokenizer(config.tokenizer)
     _check_vocabulary(tokenizer, config)
     self._mixtures = [
@@ -66,6 +67,8 @@ class Trainer:
       config, parent.lora() if parent else None
     )
     self._plans = phases.plan(config, parent.schedule_position if parent else 0)
+    for plan in self._plans:
+      step_lib.check_shapes(self._model(plan), self._key(plan), self._layout)
     self._identity = identity_lib.of_run(
       config,
       tokenizer=tokenizer.fingerprint,
@@ -123,7 +126,7 @@ class Trainer:
         )
       )
       self._listener = stack.enter_context(preemption.Listener())
-      self._programs = programs_lib.Programs(self._config.model, self._mesh)
+      self._programs = programs_lib.Programs(self._config.model, self._layout)
       stack.callback(self._programs.close)
       step, self._start = self._restore_or_init()
       self._writer = stack.enter_context(
@@ -176,11 +179,10 @@ class Trainer:
     # 2. else the end of a phase of the run that `init_from` names: parameters,
     #    and also moments if the first phase carries them;
     # 3. else a random initialisation from the seed.
-    sharding = step_lib.state_sharding(self._mesh)
     step = self._checkpoints.latest()
     if step is None:
       before = self._crossings[0].before
-      return 0, starting.begin(self._config, before, sharding)
+      return 0, starting.begin(self._config, before, self._layout)
     meta = self._checkpoints.meta(step)
     identity_lib.check_same(
       self._identity,
@@ -198,7 +200,7 @@ class Trainer:
       self._checkpoints,
       step,
       self._model(plan),
-      sharding,
+      self._layout,
       with_moments=carried or not meta.phase_ended,
     )
 
@@ -206,7 +208,7 @@ class Trainer:
     self, plan: phases.Plan, first: int
   ) -> Prefetcher[step_lib.Batch]:
     mixture = self._mixtures[plan.index]
-    sharding = step_lib.batch_sharding(self._mesh)
+    sharding = step_lib.batch_sharding(self._layout)
 
     def batch(update: int) -> step_lib.Batch:
       rows = mixture.batch(update)

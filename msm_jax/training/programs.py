@@ -5,7 +5,6 @@ from concurrent import futures
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
 
 from msm_jax import models
 from msm_jax.models import crossing
@@ -17,8 +16,8 @@ Key = step_lib.StepKey | crossing.Crossing
 class Programs:
   """Compiles each program once; the next phase's while this one runs."""
 
-  def __init__(self, config: models.DecoderConfig, mesh: Mesh):
-    self._config, self._mesh = config, mesh
+  def __init__(self, config: models.DecoderConfig, layout: models.Layout):
+    self._config, self._layout = config, layout
     self._pool = futures.ThreadPoolExecutor(1, thread_name_prefix='compile')
     self._made: dict[Key, futures.Future[Any]] = {}
 
@@ -29,9 +28,9 @@ class Programs:
 
   def _compile(self, key: Key) -> Any:
     if isinstance(key, crossing.Crossing):
-      return key.compile(step_lib.state_sharding(self._mesh))
+      return key.compile(self._layout)
     model = models.Model(self._config, key.lora)
-    return step_lib.compile_step(model, key, self._mesh)
+    return step_lib.compile_step(model, key, self._layout)
 
   def step(self, key: step_lib.StepKey) -> jax.stages.Compiled:
     """Returns the compiled update, waiting for it if need be."""

@@ -11,8 +11,10 @@ from msm_jax import models
 from msm_jax import schema
 from msm_jax import storage
 from msm_jax.log import logger
+from msm_jax.models import axes
 from msm_jax.training import checkpoints as checkpoints_lib
 from msm_jax.training import optimizer
+from msm_jax.training import step as step_lib
 from msm_jax.training.config import InitFrom
 from msm_jax.training.config import RunConfig
 
@@ -43,19 +45,21 @@ def load(
   checkpoints: checkpoints_lib.Checkpoints,
   step: int,
   model: models.Model,
-  sharding: jax.sharding.Sharding,
+  layout: models.Layout,
   *,
   with_moments: bool,
 ) -> Start:
   """Restores a checkpoint; moments that nobody reads stay on the disk."""
   if not with_moments:
-    return Start(checkpoints.params(step, model, sharding), None)
-  state = checkpoints.state(step, model, sharding)
+    of_params = axes.shardings(model.abstract_params(), layout)
+    return Start(checkpoints.params(step, model, of_params), None)
+  of_state = step_lib.state_shardings(model, layout)
+  state = checkpoints.state(step, model, of_state)
   return Start(state.params, state.optimizer)
 
 
 def begin(
-  config: RunConfig, model: models.Model, sharding: jax.sharding.Sharding
+  config: RunConfig, model: models.Model, layout: models.Layout
 ) -> Start:
   """Returns what a run has before its first phase.
 
@@ -63,10 +67,10 @@ def begin(
     config: The run.
     model: Before the first phase: that of the run that `init_from` names, or
       the decoder without adapters.
-    sharding: Of all leaves.
+    layout: Where parameters lie.
   """
   if (init := config.init_from) is None:
-    random = jax.jit(model.init, out_shardings=sharding)
+    random = axes.compile_init(model, layout)
     return Start(random(jax.random.key(config.seed)), None)
   logger.info(
     'starting from %s at the end of phase %s', init.workdir, init.phase
@@ -76,7 +80,7 @@ def begin(
       parent,
       parent.phase_end(init.phase),
       model,
-      sharding,
+      layout,
       with_moments=config.phases[0].optimizer_state == 'carry',
     )
 

@@ -2,8 +2,8 @@
 
     state, metrics = step(state, batch, learning_rate)
 
-The state is donated; the batch's rows are sharded over the mesh's `data` axis;
-the learning rate is traced.
+The state is donated; where it, the batch and activations lie is said by a
+`models.Layout`; the learning rate is traced.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec
 import numpy as np
 
 from msm_jax import models
 from msm_jax import schema
+from msm_jax.models import axes
 from msm_jax.models import lora as lora_lib
 from msm_jax.training import loss as loss_lib
 from msm_jax.training import optimizer
@@ -92,26 +91,36 @@ class StepKey:
     )
 
 
-def make_mesh(devices: list[Any] | None = None) -> Mesh:
-  """Returns a mesh with one axis, `data`, over the devices."""
-  return Mesh(np.asarray(devices or jax.devices()), ('data',))
+def state_shardings(model: models.Model, layout: models.Layout) -> TrainState:
+  """Returns how the state lies, in a tree like `abstract_state`.
+
+  Raises:
+    ConfigError: If a parameter cannot be cut as the mesh wants it.
+  """
+  state = abstract_state(model)
+  moments = {
+    name: axes.shardings(state.optimizer[name], layout) for name in ('mu', 'nu')
+  }
+  return TrainState(
+    axes.shardings(state.params, layout),
+    {'count': layout.sharding(), **moments},
+  )
 
 
-def state_sharding(mesh: Mesh) -> NamedSharding:
-  """Parameters and moments: one copy on every device."""
-  return NamedSharding(mesh, PartitionSpec())
-
-
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-  """Rows of a batch: dealt over the devices."""
-  return NamedSharding(mesh, PartitionSpec('data'))
+def batch_sharding(layout: models.Layout) -> NamedSharding:
+  """Returns how rows are dealt over the devices, each of them whole."""
+  return layout.sharding('batch', None)
 
 
 def _summed_loss(
-  model: models.Model, key: StepKey, params: models.Params, batch: Batch
+  model: models.Model,
+  key: StepKey,
+  layout: models.Layout,
+  params: models.Params,
+  batch: Batch,
 ) -> tuple[jax.Array, loss_lib.RowSums]:
   x_BTD, head_DV = model.hidden(
-    params, batch['tokens'], batch['segment_ids'], batch['positions']
+    params, batch['tokens'], batch['segment_ids'], batch['positions'], layout
   )
   sums = loss_lib.chunked_cross_entropy(
     x_BTD,
@@ -120,6 +129,7 @@ def _summed_loss(
     batch['loss_weights'],
     chunk=key.loss_chunk,
     softcap=model.config.final_softcap,
+    layout=layout,
   )
   total = jnp.sum(sums.loss)
   if key.z_loss:
@@ -127,8 +137,22 @@ def _summed_loss(
   return total, sums
 
 
+def _placed(batch: Batch, layout: models.Layout) -> Batch:
+  """Cuts sequences as the mesh wants it, in the order that it wants."""
+  shards = layout.size('context')
+  if shards > 1:
+    T = batch['tokens'].shape[1]
+    order_T = models.balanced_order(T, shards)
+    batch = {k: x[:, order_T] for k, x in batch.items()}
+  return {k: layout.constrain(x, 'BT') for k, x in batch.items()}
+
+
 def summed_gradients(
-  model: models.Model, key: StepKey, params: models.Params, batch: Batch
+  model: models.Model,
+  key: StepKey,
+  params: models.Params,
+  batch: Batch,
+  layout: models.Layout = models.ALONE,
 ) -> tuple[models.Params, loss_lib.RowSums]:
   """Gradient of the *summed* loss of a batch, and its sums per row.
 
@@ -137,10 +161,14 @@ def summed_gradients(
   result does not depend on how rows were grouped.
   """
   trained, frozen = lora_lib.split(params)
-  grad = jax.grad(
-    lambda t, b: _summed_loss(model, key, lora_lib.join(t, frozen), b),
-    has_aux=True,
-  )
+
+  def summed(
+    trained: models.Params, batch: Batch
+  ) -> tuple[jax.Array, loss_lib.RowSums]:
+    params = lora_lib.join(trained, frozen)
+    return _summed_loss(model, key, layout, params, _placed(batch, layout))
+
+  grad = jax.grad(summed, has_aux=True)
   if key.accumulation == 1:
     return grad(trained, batch)
   A = key.accumulation
@@ -162,14 +190,14 @@ def summed_gradients(
 
 
 def make_step(
-  model: models.Model, key: StepKey
+  model: models.Model, key: StepKey, layout: models.Layout = models.ALONE
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
   """Returns the update as a pure function, not yet compiled."""
 
   def step(
     state: TrainState, batch: Batch, learning_rate: jax.Array
   ) -> tuple[TrainState, Metrics]:
-    grads, sums = summed_gradients(model, key, state.params, batch)
+    grads, sums = summed_gradients(model, key, state.params, batch, layout)
     weight = jnp.maximum(jnp.sum(sums.weight), 1e-8)
     grads = jax.tree.map(lambda g: g / weight.astype(g.dtype), grads)
     trained, frozen = lora_lib.split(state.params)
@@ -195,37 +223,63 @@ def abstract_state(model: models.Model) -> TrainState:
   return TrainState(params, jax.eval_shape(optimizer.init, trained))
 
 
+def check_shapes(
+  model: models.Model, key: StepKey, layout: models.Layout
+) -> None:
+  """Checks that a step can be computed on a mesh.
+
+  Raises:
+    ConfigError: Naming the key or the parameter, the axis and the sizes.
+  """
+  n_rows = layout.size(*models.ROWS)
+  if key.batch_size % (key.accumulation * n_rows):
+    raise schema.ConfigError(
+      f'batch_size: {key.batch_size} is not a multiple of accumulation × '
+      f'mesh.data × mesh.fsdp = {key.accumulation} × {n_rows}'
+    )
+  shards = layout.size('context')
+  if shards > 1:
+    models.balanced_order(key.seq_len, shards)
+  if key.loss_chunk % shards:
+    raise schema.ConfigError(
+      f'loss_chunk: {key.loss_chunk} is not a multiple of mesh.context = '
+      f'{shards}'
+    )
+  models.check_layout(model.config.attention, layout)
+  c = model.config
+  for name, size in (('heads', c.n_heads), ('kv_heads', c.n_kv_heads)):
+    layout.check(f'model.n_{name}', (size,), (name,))
+  state_shardings(model, layout)
+
+
 def compile_step(
   model: models.Model,
   key: StepKey,
-  mesh: Mesh,
+  layout: models.Layout,
   compiler_options: Mapping[str, str | bool] | None = None,
 ) -> jax.stages.Compiled:
-  """Compiles the update for `mesh`, ahead of its first call.
+  """Compiles the update for a mesh, ahead of its first call.
 
   Args:
     model: The decoder.
     key: What is compiled.
-    mesh: Devices, which need not be there.
+    layout: Where things lie; its devices need not be there.
     compiler_options: XLA's, by name.
 
   Raises:
-    ConfigError: If the devices do not divide the batch.
+    ConfigError: If a size cannot be cut as the mesh wants it.
   """
-  if key.batch_size % (key.accumulation * mesh.size):
-    raise schema.ConfigError(
-      f'batch_size: {key.batch_size} is not a multiple of accumulation × '
-      f'devices = {key.accumulation} × {mesh.size}'
-    )
+  check_shapes(model, key, layout)
   shape = (key.batch_size, key.seq_len)
   batch = {
     k: jax.ShapeDtypeStruct(shape, dtype) for k, dtype in BATCH_DTYPES.items()
   }
-  replicated, rows = state_sharding(mesh), batch_sharding(mesh)
+  state = state_shardings(model, layout)
+  everywhere = layout.sharding()
   jitted = jax.jit(
-    make_step(model, key),
-    in_shardings=(replicated, rows, replicated),
-    out_shardings=(replicated, replicated),
+    make_step(model, key, layout),
+    in_shardings=(state, batch_sharding(layout), everywhere),
+    out_shardings=(state, everywhere),
     donate_argnums=0,
   )
   learning_rate = jax.ShapeDtypeStruct((), jnp.float32)

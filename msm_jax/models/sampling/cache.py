@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from msm_jax.models import attention
+from msm_jax.models import kernels
 from msm_jax.models import layers
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
@@ -55,7 +56,7 @@ def prefill_mix(
     segment_ids_BT: 1 where a row has a token, 0 at the padding on its left.
     n_columns: Of the prompts and of all that shall follow.
   """
-  kernel = attention.kernel(config.attention)
+  kernel = kernels.kernel(config.attention)
 
   def mix(kind, q_BTHC, k_BTKC, v_BTKC, state):
     del state

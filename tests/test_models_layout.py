@@ -1,0 +1,104 @@
+"""Which axis of an array is cut over which axis of a mesh."""
+
+import jax
+from jax.sharding import PartitionSpec
+import numpy as np
+import pytest
+
+from msm_jax import models
+from msm_jax import schema
+from msm_jax.models import layout as layout_lib
+
+
+def _layout(data=1, fsdp=1, context=1, tensor=1):
+  sizes = (data, fsdp, context, tensor)
+  return models.Layout(jax.sharding.AbstractMesh(sizes, layout_lib.MESH_AXES))
+
+
+@pytest.mark.parametrize(
+  'letters, expected',
+  [
+    ('BT', (('data', 'fsdp'), 'context')),
+    ('BTD', (('data', 'fsdp'), 'context', None)),
+    ('BTHC', (('data', 'fsdp'), 'context', 'tensor', None)),
+    ('BcV', (('data', 'fsdp'), 'context', 'tensor')),
+    # Where rows are not cut over it, fsdp is free for the width.
+    ('RTD', ('data', 'context', 'fsdp')),
+    ('DHC', ('fsdp', 'tensor', None)),
+    ('FD', ('tensor', 'fsdp')),
+    ('.BcD', (None, ('data', 'fsdp'), 'context', None)),
+  ],
+)
+def test_the_first_name_that_wants_an_axis_of_the_mesh_has_it(
+  letters, expected
+):
+  layout = _layout(2, 2, 2, 2)
+  spec = layout.spec(layout_lib.names_of(letters))
+  assert spec == PartitionSpec(*expected)
+
+
+def test_axes_of_one_device_cut_nothing():
+  spec = _layout(fsdp=4).spec(layout_lib.names_of('BTHC'))
+  assert spec == PartitionSpec('fsdp', None, None, None)
+  assert models.Layout().spec(('batch', 'heads')) == PartitionSpec(None, None)
+
+
+@pytest.mark.parametrize(
+  'config, n_devices, expected',
+  [
+    ({}, 8, (8, 1, 1, 1)),
+    ({'fsdp': 4}, 8, (2, 4, 1, 1)),
+    ({'data': 1, 'fsdp': -1, 'tensor': 2}, 8, (1, 4, 1, 2)),
+    ({'data': 2, 'fsdp': 2, 'context': 2, 'tensor': 1}, 8, (2, 2, 2, 1)),
+    ({'num_slices': 2, 'fsdp': 4}, 16, (4, 4, 1, 1)),
+  ],
+)
+def test_one_axis_is_what_is_left(config, n_devices, expected):
+  sizes = models.MeshConfig(**config).sizes(n_devices)
+  assert tuple(sizes[axis] for axis in layout_lib.MESH_AXES) == expected
+
+
+@pytest.mark.parametrize(
+  'config, message',
+  [
+    ({'fsdp': 0}, r'mesh\.fsdp: 0, expected at least 1, or -1 for what'),
+    ({'num_slices': -1}, r'mesh\.num_slices: -1, expected at least 1$'),
+    ({'fsdp': -1}, r'mesh\.fsdp: -1, but mesh\.data is -1 as well'),
+  ],
+)
+def test_sizes_that_mean_nothing_are_refused(config, message):
+  with pytest.raises(schema.ConfigError, match=message):
+    schema.structure(models.MeshConfig, config)
+
+
+@pytest.mark.parametrize(
+  'config, message',
+  [
+    ({'fsdp': 3}, 'mesh: fsdp 3 = 3 does not divide the 8 devices'),
+    ({'data': 4}, 'mesh: data 4 makes 4, but there are 8 devices'),
+    ({'data': 1}, 'mesh: every axis 1 makes 1, but there are 8 devices'),
+    (
+      {'fsdp': 8, 'num_slices': 2},
+      r'mesh\.data: 1 is not a multiple of mesh\.num_slices = 2',
+    ),
+  ],
+)
+def test_axes_that_do_not_make_up_the_devices_are_refused(config, message):
+  with pytest.raises(ValueError, match=message):
+    models.MeshConfig(**config).sizes(8)
+
+
+@pytest.mark.parametrize('shards', [1, 2, 4, 5])
+def test_every_shard_meets_the_same_number_of_keys(shards):
+  T = 40
+  order = models.balanced_order(T, shards)
+  assert sorted(order) == list(range(T))
+  # With causal attention the query at t meets t + 1 keys.
+  met = (order + 1).reshape(shards, -1).sum(axis=1)
+  assert len(set(met)) == 1
+
+
+def test_arrays_stay_as_they_are_without_a_mesh():
+  x = np.ones((2, 3, 4), np.float32)
+  assert models.ALONE.constrain(x, 'BTD') is x
+  assert models.ALONE.gather(x, 'DHC') is x
