@@ -5,7 +5,13 @@
 where `tiny_run.make_sources(ROOT)` was called before.
 """
 
+import pathlib
+import sys
+
 import ml_collections
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
 import tiny_run
 
 UPDATES = 5

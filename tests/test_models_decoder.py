@@ -1,4 +1,6 @@
+import ast
 import dataclasses
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,14 @@ import numpy_decoder
 import pytest
 
 from msm_jax import models
+from msm_jax.models import attention
+from msm_jax.models import config as config_lib
+from msm_jax.models import decoder
+from msm_jax.models import huggingface
+from msm_jax.models import layers
 from msm_jax.models import presets
+from msm_jax.models import projection
+from msm_jax.models import rope
 
 CONFIG = models.DecoderConfig(
   vocab_size=37,
@@ -159,6 +168,33 @@ def test_parameter_count_is_that_of_the_formula():
   assert models.Model(c).n_params() == tied
   untied = dataclasses.replace(c, tied_embeddings=False)
   assert models.Model(untied).n_params() == tied + c.vocab_size * c.d_model
+
+
+def _said(module):
+  """Names and strings in the code of a module; docstrings are not code."""
+  tree = ast.parse(inspect.getsource(module))
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+      node.value.value = ''
+  for node in ast.walk(tree):
+    for field in ('id', 'attr', 'arg', 'name', 'value'):
+      if isinstance(said := getattr(node, field, None), str):
+        yield said.lower()
+
+
+def test_the_forward_pass_knows_no_family():
+  families = {'family', 'qwen', 'gemma', 'olmo', *huggingface.FAMILIES}
+  for module in (
+    *(attention, config_lib, decoder, layers),
+    *(projection, rope),
+  ):
+    found = {
+      said
+      for said in _said(module)
+      # The name that its makers gave a way to stretch RoPE.
+      if any(f in said.replace('llama3', '') for f in families)
+    }
+    assert not found, module.__name__
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 
+import published_configs
 import pytest
 
 from msm_jax import models
@@ -16,6 +17,36 @@ from msm_jax.models import presets
 def test_presets_have_the_published_number_of_parameters(name):
   preset = presets.get(name)
   assert models.Model(preset.config).n_params() == preset.n_params
+
+
+# What `transformers` takes for keys that a file leaves out.
+_LEFT_OUT = {'gemma3': {'vocab_size': 262208, 'head_dim': 256}}
+
+
+def _counted(published):
+  """Parameters by arithmetic over the keys of a published config.json."""
+  c = published.get('text_config', published)
+  kind = c['model_type'].removesuffix('_text')
+  c = {**_LEFT_OUT.get(kind, {}), **c}
+  D, F = c['hidden_size'], c['intermediate_size']
+  H = c['num_attention_heads']
+  K = c.get('num_key_value_heads', H)
+  C = c.get('head_dim', D // H)
+  norms = (4 if kind in ('gemma2', 'gemma3') else 2) * D
+  if kind in ('qwen3', 'gemma3'):
+    norms += 2 * C
+  elif kind in ('olmo2', 'olmo3'):
+    norms += (H + K) * C
+  biases = (H + 2 * K) * C if kind == 'qwen2' else 0
+  layer = (2 * H + 2 * K) * C * D + 3 * D * F + norms + biases
+  tied = c.get('tie_word_embeddings', kind.startswith('gemma'))
+  ends = (1 if tied else 2) * c['vocab_size'] * D + D
+  return c['num_hidden_layers'] * layer + ends
+
+
+@pytest.mark.parametrize('name', sorted(published_configs.CONFIGS))
+def test_published_numbers_follow_from_published_configs(name):
+  assert _counted(published_configs.CONFIGS[name]) == presets.get(name).n_params
 
 
 @pytest.mark.parametrize(
