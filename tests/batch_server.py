@@ -320,9 +320,11 @@ def openai_outputs(state, job):
       good.append('{"custom_id": "' + key)
     elif fault == 'missing':
       continue
-    elif fault in ('500', '400'):
-      body = {'error': {'message': 'planned'}}
-      response = {'status_code': int(fault), 'body': body}
+    elif fault in ('500', '400', 'filtered'):
+      error = {'message': 'planned'}
+      if fault == 'filtered':  # As Azure does with a prompt.
+        error, fault = {'message': 'no', 'code': 'content_filter'}, '400'
+      response = {'status_code': int(fault), 'body': {'error': error}}
       bad.append(
         json.dumps({'custom_id': key, 'response': response, 'error': None})
       )

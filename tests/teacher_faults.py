@@ -13,7 +13,10 @@ TRANSPORT = (
 )
 # What it says. These depend on payload and sample index only, as a model that
 # refuses a question would refuse it again.
-CONTENT = (*('refusal', 'content_filter', 'length', 'reasoning', 'duplicate'),)
+CONTENT = (
+  *('refusal', 'content_filter', 'length', 'reasoning', 'duplicate'),
+  'prompt_filter',
+)
 # Only by a script: no other attempt helps.
 FATAL = ('400', '401', '403', '404', 'insufficient_quota')
 ALL = ('ok', *TRANSPORT, *CONTENT, *FATAL)

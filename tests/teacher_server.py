@@ -22,6 +22,8 @@ What it imitates, and where that is documented:
   https://docs.vllm.ai/en/stable/features/reasoning_outputs/
 - 400, 401, 403, 404, 429 (rate limit, or no quota), 500, 503:
   https://platform.openai.com/docs/guides/error-codes
+- a prompt that is filtered, 400 with the code `content_filter`:
+  https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter
 - limits on requests: https://platform.openai.com/docs/guides/rate-limits
 - `Retry-After`: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 - 502, 503: https://www.rfc-editor.org/rfc/rfc9110#section-15.6
@@ -57,6 +59,14 @@ _ERRORS = {
   '503': ('server_error', None, 'The engine is currently overloaded.'),
 }
 _NO_QUOTA = 'You exceeded your current quota, please check your plan.'
+_FILTERED = {
+  'message': 'The response was filtered due to the prompt.',
+  'type': None,
+  'param': 'prompt',
+  'code': 'content_filter',
+  'status': 400,
+  'innererror': {'code': 'ResponsibleAIPolicyViolation'},
+}
 _REFUSED = 'I’m sorry, but I can’t help with that.'
 _PIECE = 80
 _SAMPLE = 'X-Sample-Index'
@@ -160,6 +170,9 @@ class Server:
     if asked.outcome == 'reset':
       request.transport.abort()
       return web.Response(status=499)
+    if asked.outcome == 'prompt_filter':
+      self.write(event='answered', id=asked.id)
+      return web.json_response({'error': _FILTERED}, status=400)
     if asked.outcome == 'insufficient_quota' or asked.outcome.isdigit():
       return self._error(request, asked.outcome)
     completion = self._completion(asked)

@@ -32,6 +32,7 @@ FAULTS = {
   '408': 0.01,
   'refusal': 0.02,
   'content_filter': 0.01,
+  'prompt_filter': 0.01,
   'length': 0.04,
   'reasoning': 0.02,
   'duplicate': 0.02,
@@ -69,6 +70,20 @@ def stored(folder):
       ]
   except sqlite3.OperationalError:
     return []  # It is being made.
+
+
+def timeouts(folder):
+  """Requests that were given up after their timeout, as the store knows them.
+
+  On a machine that is busy enough, the process may wake up too late for an
+  answer that has come.
+  """
+  path = folder / 'corpus.answers.sqlite'
+  with contextlib.closing(sqlite3.connect(path)) as connection:
+    (count,) = connection.execute(
+      "SELECT count(*) FROM lost WHERE reason LIKE 'no answer within timeout%'"
+    ).fetchone()
+  return count
 
 
 def kill_at(process, folder, answers):
@@ -121,6 +136,7 @@ def check_killed_runs(tmp_path, kills, seed, *, stream):
     assert not (killed / 'corpus').exists()
     pipeline_process.finish(killed)
     answered = collections.Counter(server.answered())
+    hung = sum(line['outcome'] == 'hang' for line in server.log('asked'))
     said = pipeline_process.finish(killed)
 
   assert {'document', 'chat'} <= parts, 'killed in all parts of the run'
@@ -132,7 +148,8 @@ def check_killed_runs(tmp_path, kills, seed, *, stream):
     assert ours[key] == theirs[key], key
   # Nothing was left to buy, and what was bought twice was in flight at a kill.
   assert 'this run: 0 requests sent' in said
-  assert sum(answered.values()) - len(answered) <= left_behind
+  too_late = max(0, timeouts(killed) - hung)
+  assert sum(answered.values()) - len(answered) <= left_behind + too_late
   assert left_behind > 0
   accepted = [r for r in reading.read_rows(killed / 'corpus') if r.accepted]
   assert len([r for r in accepted if r.source == 'chats']) == 8

@@ -371,6 +371,28 @@ def test_a_request_that_the_server_refuses_fails_alone(kind, server, tmp_path):
   assert len(server.jobs()) == 1
 
 
+def test_a_prompt_that_is_filtered_in_a_batch_is_a_refusal(server, tmp_path):
+  server.control(faults={'lines': {'filtered': 3}})
+  asked = [request(f'question {k}') for k in range(12)]
+
+  async def work(session):
+    return await asyncio.gather(*map(session.ask, asked)), session.usage
+
+  config = config_of('openai_batch', server.url)
+  told, usage = run(config, tmp_path / 's.sqlite', work)
+  refused = {
+    r.key
+    for r, a in zip(asked, told, strict=True)
+    if a.finish is Finish.REFUSAL
+  }
+  assert refused == {
+    r.key for r in asked if batch_server.digest(r.key, 'filtered') % 3 == 0
+  }
+  assert 0 < len(refused) < 12
+  assert usage.failed == 0
+  assert all(a.prompt_tokens > 0 for a in told), 'the most that it can be'
+
+
 def test_a_batch_that_fails_as_a_whole_says_why(server, tmp_path):
   server.control(faults={'jobs': ['failed']})
   with pytest.raises(TeacherFailedError, match='no such model'):

@@ -13,6 +13,7 @@ import teacher_texts
 
 from data_gen import teachers
 from data_gen.teachers import openai_compatible
+from data_gen.teachers import prices
 
 MESSAGES = (teachers.Message('user', 'Write about bees.'),)
 STREAM = pytest.mark.parametrize(
@@ -265,6 +266,7 @@ def test_nobody_at_the_other_end_is_worth_another_attempt():
 FINISH = {
   'refusal': teachers.Finish.REFUSAL,
   'content_filter': teachers.Finish.REFUSAL,
+  'prompt_filter': teachers.Finish.REFUSAL,
   'length': teachers.Finish.LENGTH,
   'reasoning': teachers.Finish.EMPTY,
   'ok': teachers.Finish.STOP,
@@ -285,13 +287,64 @@ def test_every_way_to_end_is_a_class_of_its_own(tmp_path, stream, field):
       path=tmp_path / 'store.db',
     )
   assert [a.finish for a in told] == list(FINISH.values())
-  refused, _, _, thought, *_ = told
+  refused, _, filtered, _, thought, *_ = told
+  # Nobody counts the tokens of a prompt that is filtered.
+  most = prices.most_tokens(about('prompt_filters'))
+  assert prices.tokens_of(filtered) == prices.Tokens(most.prompt, 0)
   assert 'can’t help' in refused.text
   assert thought.text == ''
   assert thought.reasoning.startswith('First of all')
   assert thought.reasoning_tokens == 2000
   # These are answers: nothing was repeated, and all are kept.
   assert usage.sent == usage.answered == len(FINISH)
+
+
+REFUSED_PROMPTS = {
+  'Azure': {'code': 'content_filter'},
+  'OpenAI': {'code': 'invalid_prompt', 'message': 'flagged'},
+  'a gateway': {
+    'code': '400',
+    'provider_specific_fields': {
+      'innererror': {'code': 'ResponsibleAIPolicyViolation'}
+    },
+  },
+}
+OTHER_ERRORS = {
+  'of the field': {'code': None, 'param': 'seed', 'message': 'content_filter'},
+  'of another shape': {'code': {'a': 1}, 'innererror': 'content_filter'},
+  'of no shape': 'content_filter',
+}
+
+
+@pytest.mark.parametrize('server', [*REFUSED_PROMPTS, *OTHER_ERRORS])
+def test_a_prompt_that_is_refused_is_an_answer_and_other_400s_are_not(
+  recorder, server
+):
+  error = (REFUSED_PROMPTS | OTHER_ERRORS)[server]
+  told, seen = recorder(
+    config,
+    about(),
+    lambda: aiohttp.web.json_response({'error': error}, status=400),
+  )
+  assert len(seen) == 1
+  if server in REFUSED_PROMPTS:
+    assert told == teachers.Answer(
+      error.get('message', ''), teachers.Finish.REFUSAL, 0, 0
+    )
+  else:
+    assert isinstance(told, teachers.TeacherError)
+    assert not told.retryable
+
+
+def test_a_filter_that_breaks_down_is_a_failure_of_the_server(recorder):
+  error = REFUSED_PROMPTS['Azure']
+  told, _ = recorder(
+    config,
+    about(),
+    lambda: aiohttp.web.json_response({'error': error}, status=500),
+  )
+  assert isinstance(told, teachers.TeacherError)
+  assert told.retryable
 
 
 def test_a_budget_that_is_too_small_cuts_the_answer(tmp_path):

@@ -95,6 +95,41 @@ def answer(completion: Any) -> Answer:
   )
 
 
+# Of status 400: the prompt itself is declined. Azure OpenAI,
+# https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter;
+# OpenAI, whose usage policies a prompt may seem to violate; gateways, which
+# pass on the inner error of the former.
+_DECLINED = frozenset(
+  (
+    *('content_filter', 'content_policy_violation', 'invalid_prompt'),
+    'ResponsibleAIPolicyViolation',
+  )
+)
+
+
+def declined(status: int, error: Any) -> Answer | None:
+  """Returns the refusal that an error is, if it is one.
+
+  Asked for tens of thousands of texts, servers filter some prompts. That is an
+  answer like any other refusal, and no failure of the server.
+
+  Args:
+    status: Of HTTP.
+    error: What the body has under `error`.
+  """
+  if status != 400 or not isinstance(error, Mapping):
+    return None
+  more = error.get('provider_specific_fields')
+  codes = [error.get('code')]
+  for holder in (error, more):
+    inner = holder.get('innererror') if isinstance(holder, Mapping) else None
+    codes.append(inner.get('code') if isinstance(inner, Mapping) else None)
+  if not any(isinstance(code, str) and code in _DECLINED for code in codes):
+    return None
+  said = ' '.join(str(error.get('message') or '').split())
+  return Answer(said[:200], Finish.REFUSAL, 0, 0)
+
+
 def _finish(reason: str, text: str, refusal: str) -> Finish:
   if refusal or reason == 'content_filter':
     return Finish.REFUSAL

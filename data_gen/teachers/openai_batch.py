@@ -242,6 +242,8 @@ def _result(entry: Mapping[str, Any]) -> Result | None:
     except TeacherError as e:
       return e
   said = (response.get('body') or {}).get('error') or {}
+  if refusal := chat_completions.declined(status, said):
+    return refusal
   return TeacherError(
     f'in its batch: {status}: {said.get("message")}'[:_QUOTED],
     retryable=status in _TRANSIENT or status >= 500,

@@ -107,6 +107,8 @@ class OpenAICompatibleTeacher:
     except TeacherError as e:
       error = e
     except openai.OpenAIError as e:
+      if refusal := _declined(e):
+        return keys.redact_answer(refusal, self._key)
       error = self._error(e)
     except (ValueError, TypeError) as e:
       # E.g. the client's reading of a stream of invalid JSON.
@@ -202,6 +204,12 @@ class OpenAICompatibleTeacher:
       retry_after=retry_after(error.response.headers),
       throttled=status in _BUSY and not no_credit,
     )
+
+
+def _declined(error: openai.OpenAIError) -> Answer | None:
+  if not isinstance(error, openai.APIStatusError):
+    return None
+  return chat_completions.declined(error.status_code, error.body)
 
 
 def _is_no_credit(error: openai.OpenAIError) -> bool:

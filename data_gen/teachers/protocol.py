@@ -102,7 +102,9 @@ class Answer:
   Attributes:
     text: Without reasoning.
     finish: How it ended.
-    prompt_tokens: Of the request, as the server counts.
+    prompt_tokens: Of the request, as the server counts; 0 where it says
+      nothing, as of a prompt that it filters. The session then takes the most
+      that it can be.
     completion_tokens: Of the answer, reasoning included.
     reasoning_tokens: Of those, how many were reasoning.
     reasoning: Its text, where the server gives it.

@@ -271,6 +271,8 @@ class Session:
       # From here on, until it is known, it may take everything.
       taken = most
       answer, seconds = await self._send(request, slot)
+      if not (answer.prompt_tokens or answer.completion_tokens):
+        answer = dataclasses.replace(answer, prompt_tokens=most.prompt)
       taken = tokens_of(answer)
       return await self._keep(request, answer, seconds)
     except TeacherError as e:
