@@ -6,6 +6,7 @@ import dataclasses
 import batch_server
 import pytest
 
+from data_gen.teachers import gemini_content
 from data_gen.teachers import TeacherConfig
 from data_gen.teachers import TeacherError
 from data_gen.teachers.config import open_session
@@ -124,6 +125,15 @@ def test_what_is_sent_is_what_was_asked_for(server):
 def test_finish_reasons(reason, finish, server):
   (answer,) = ask(server.url, request(f'special: {reason}'))
   assert answer.finish is finish
+
+
+def test_a_prompt_that_is_blocked_is_a_refusal_counted_or_not():
+  blocked = {'promptFeedback': {'blockReason': 'SAFETY'}}
+  counted = {**blocked, 'usageMetadata': {'promptTokenCount': 9}}
+  assert gemini_content.answer(blocked) == Answer('', Finish.REFUSAL, 0, 0)
+  assert gemini_content.answer(counted) == Answer('', Finish.REFUSAL, 9, 0)
+  with pytest.raises(TeacherError, match='candidates'):
+    gemini_content.answer({'usageMetadata': {'promptTokenCount': 9}})
 
 
 @pytest.mark.parametrize('reason', ['OTHER', 'MALFORMED_RESPONSE'])

@@ -78,13 +78,14 @@ def answer(response: Any) -> Answer:
   """
   if not isinstance(response, Mapping):
     raise _malformed('the body', response)
-  prompt, completion, thoughts = _usage(response.get('usageMetadata'))
-  candidates = response.get('candidates') or []
+  candidates, usage = response.get('candidates'), response.get('usageMetadata')
+  if not candidates and (response.get('promptFeedback') or {}).get(
+    'blockReason'
+  ):
+    # The prompt itself was refused, and perhaps not even counted.
+    return Answer('', Finish.REFUSAL, *(_usage(usage) if usage else (0, 0)))
+  prompt, completion, thoughts = _usage(usage)
   if not candidates:
-    feedback = response.get('promptFeedback') or {}
-    if feedback.get('blockReason'):
-      # The prompt itself was refused.
-      return Answer('', Finish.REFUSAL, prompt, completion, thoughts)
     raise _malformed('candidates', candidates)
   candidate = candidates[0]
   if not isinstance(candidate, Mapping):
