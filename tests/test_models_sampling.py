@@ -310,7 +310,7 @@ def test_prompts_and_samples_may_be_longer_than_the_context():
   ) == _sample(temperature=0)
 
 
-def test_one_program_serves_all_requests_of_a_size():
+def test_one_program_is_compiled_for_all_requests_of_a_size():
   programs.prefill.clear_cache()
   programs.decode.clear_cache()
   for lengths, fields in [
@@ -320,8 +320,16 @@ def test_one_program_serves_all_requests_of_a_size():
     ((24, 3, 3), {'n_ids': 20}),
   ]:
     _sample(_prompts(*lengths), **fields)
-  sizes = programs.prefill._cache_size(), programs.decode._cache_size()
-  assert sizes == (1, 1)
+
+  def n_programs():
+    return programs.prefill._cache_size(), programs.decode._cache_size()
+
+  assert n_programs() == (1, 1)
+  # Other sizes are programs of their own: of rows, and of columns.
+  _sample(_prompts(20, 3))
+  assert n_programs() == (2, 2)
+  _sample(_prompts(20, 3), max_new_tokens=30)
+  assert n_programs() == (3, 3)
 
 
 def test_lengths_are_rounded_up_to_few_sizes_and_by_half_at_most():
