@@ -34,7 +34,9 @@ def define_flags() -> None:
   flags.DEFINE_multi_string(
     'option', [], 'NAME=VALUE for XLA; may be repeated.'
   )
-  flags.DEFINE_bool('sweep', False, 'Try batch sizes and remat policies.')
+  flags.DEFINE_bool(
+    'sweep', False, 'Try batch sizes, remat policies and meshes.'
+  )
   flags.DEFINE_string('out', None, 'JSON file to write.')
   flags.DEFINE_string('budget', None, 'JSON file of limits to compare with.')
   flags.DEFINE_string('write_budget', None, 'JSON file of limits to write.')

@@ -25,6 +25,7 @@ from msm_jax.compilation import program
 from msm_jax.compilation import report as report_lib
 from msm_jax.compilation import sweep
 from msm_jax.compilation import topology as topology_lib
+from msm_jax.models import layout
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXTS = pathlib.Path(__file__).parent / 'hlo'
@@ -290,21 +291,46 @@ def config(tmp_path_factory):
 def test_a_sweep_varies_batch_and_remat_and_keeps_the_tokens(config):
   phase = dataclasses.replace(config.phases[0], min_updates=1)
   config = dataclasses.replace(config, phases=(phase, *config.phases[1:]))
-  variants = list(sweep.variants(config, phase.name, batch_factors=(1, 2)))
+  variants = list(sweep.variants(config, phase.name, 2, batch_factors=(1, 2)))
   labels = [v.label for v in variants]
-  assert len(labels) == len(set(labels)) == 2 * 3
+  # Over two devices: rows alone, or parameters too.
+  assert len(labels) == len(set(labels)) == 2 * 2 * 3
   for variant in variants:
     (varied,) = variant.config.phases
     assert varied.n_tokens >= phase.n_tokens
     assert varied.n_tokens - phase.n_tokens < varied.tokens_per_update
     assert f'remat {variant.config.model.remat}' in variant.label
     assert f'batch {varied.batch_size},' in variant.label
+    for axis, size in variant.config.mesh.sizes(2).items():
+      assert (f'{axis} {size}' in variant.label) == (size == 2)
 
 
 def test_a_variant_with_too_few_updates_is_left_out(config):
   phase = config.phases[0]
   factor = phase.n_updates
-  assert not list(sweep.variants(config, phase.name, batch_factors=(factor,)))
+  assert not list(
+    sweep.variants(config, phase.name, 1, batch_factors=(factor,))
+  )
+
+
+def test_a_mesh_that_cannot_cut_the_model_is_left_out(config):
+  assert config.model.n_kv_heads == 1
+  tried = [m.tensor for m in sweep.meshes(config.mesh, 2)]
+  assert tried == [1, 1, 2]
+  variants = sweep.variants(
+    config, config.phases[0].name, 2, batch_factors=(1,)
+  )
+  assert {v.config.mesh.tensor for v in variants} == {1}
+
+
+def test_each_mesh_is_tried_once():
+  mesh = layout.MeshConfig(data=1, fsdp=8)
+  found = sweep.meshes(mesh, 8)
+  assert found[0] == mesh
+  sizes = [tuple(m.sizes(8).values()) for m in found]
+  assert sizes == [(1, 8, 1, 1), (1, 4, 1, 2), (1, 2, 1, 4)]
+  two = layout.MeshConfig(num_slices=2)
+  assert {m.num_slices for m in sweep.meshes(two, 8)} == {2}
 
 
 def _tried(label, seconds, total):

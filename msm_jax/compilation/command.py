@@ -110,7 +110,8 @@ def _sweep(
   outcome = Outcome.FITS
   for phase in config.phases:
     tried = []
-    for variant in sweep_lib.variants(config, phase.name):
+    n_devices = target.topology.n_devices
+    for variant in sweep_lib.variants(config, phase.name, n_devices):
       (report,) = phases.reports(variant.config, target)
       tried.append(sweep_lib.Tried(variant, report))
       logger.info('%s', sweep_lib.table(tried[-1:]).splitlines()[1])

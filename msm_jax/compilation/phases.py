@@ -132,7 +132,16 @@ def reports(
   """Yields what is known of every phase, one after the other.
 
   Phases whose steps are the same program are compiled once.
+
+  Raises:
+    ConfigError: If the run does not go with the chips, or XLA's options are
+      none.
   """
+  if config.mesh.num_slices != target.topology.num_slices:
+    raise schema.ConfigError(
+      f'mesh.num_slices: {config.mesh.num_slices}, but the topology has '
+      f'{target.topology.num_slices} (--num_slices)'
+    )
   made: dict[step_lib.StepKey, Compiled | memory_lib.DoesNotFitError] = {}
   mesh = models.make_mesh(config.mesh, target.devices)
   layout = models.Layout(mesh)
