@@ -17,6 +17,7 @@ from msm_jax import models
 from msm_jax import schema
 from msm_jax import tokenizers
 from msm_jax import training
+from msm_jax.conversion import stacks
 from msm_jax.training import starting
 
 CONFIG = dataclasses.replace(published_models.CONFIG, tied_embeddings=True)
@@ -125,3 +126,21 @@ def test_a_published_model_is_an_arm_of_an_evaluation(root):
     params['embedding_VD'], theirs['model.embed_tokens.weight']
   )
   assert checkpoint.seq_len == CONFIG.context_length
+
+
+def test_a_run_leaves_blocks_that_are_read_a_layer_at_a_time(root, tmp_path):
+  """Of a leaf in one block, each layer would cost the memory of all."""
+  model = models.Model(
+    dataclasses.replace(CONFIG, d_model=256, d_ff=1024, n_layers=8)
+  )
+  params = jax.tree.map(
+    lambda x: jax.numpy.zeros(x.shape, x.dtype), model.abstract_params()
+  )
+  tokenizer = tokenizers.load_tokenizer(root / 'ours' / 'tokenizer')
+  published_models.save_run(tmp_path, model, params, tokenizer)
+  reader = stacks.StackReader(str(tmp_path / 'checkpoints' / '5' / 'params'))
+  path = ('layers', 'mlp', 'up', 'kernel')
+  assert reader.leaf(path).shape == (8, 256, 1024)
+  block = reader._array(path).chunk_layout.read_chunk.shape
+  assert block[0] == 1
+  assert 4 * np.prod(block) <= stacks.CHUNK_BYTES
