@@ -248,9 +248,13 @@ def test_target_logprobs_are_the_log_softmax_of_the_logits():
     ({'n_kv_heads': 3}, 'model.n_kv_heads: 3 does not divide n_heads = 4'),
     ({'head_dim': 5}, 'model.head_dim: 5 is odd'),
     ({'n_layers': 0}, 'model.n_layers: 0, expected at least 1'),
+    ({'dtype': 'bf16'}, "model.dtype: 'bf16', expected one of .*'bfloat16'"),
+    ({'param_dtype': 'float8_e4m3fn'}, "model.param_dtype: 'float8_e4m3fn', e"),
+    ({'param_dtype': 'int8'}, "model.param_dtype: 'int8', expected one of"),
+    ({'norm_eps': float('nan')}, 'model.norm_eps: nan, expected > 0'),
   ],
 )
-def test_impossible_shapes_are_refused(change, message):
+def test_impossible_values_are_refused(change, message):
   with pytest.raises(ValueError, match=message):
     dataclasses.replace(CONFIG, **change)
 

@@ -12,6 +12,7 @@ ROPE_SCALINGS = ('none', 'linear', 'llama3', 'yarn')
 NORMS = ('pre', 'post', 'sandwich')
 QK_NORMS = ('none', 'head', 'full')
 ACTIVATIONS = ('silu', 'gelu_tanh')
+DTYPES = ('float32', 'bfloat16', 'float16')
 
 
 def _at_least_one(owner: object, names: tuple[str, ...], where: str) -> None:
@@ -124,8 +125,8 @@ class DecoderConfig:
     scale_embeddings: Whether embeddings are multiplied by `sqrt(d_model)`.
     activation: Of the MLP's gate: `'silu'` (SwiGLU) or `'gelu_tanh'` (GeGLU).
     tied_embeddings: Whether the output head is the transposed embedding.
-    dtype: Of activations and matrix products, e.g. `'bfloat16'`.
-    param_dtype: Of the stored parameters.
+    dtype: Of activations and matrix products; one of `DTYPES`.
+    param_dtype: Of the stored parameters; one of `DTYPES`.
     remat: Rematerialisation of each block: a key of
       `msm_jax.models.decoder.REMAT_POLICIES`.
     attention: One of `msm_jax.models.kernels.KERNELS`.
@@ -185,6 +186,10 @@ class DecoderConfig:
     schema.one_of(self.norm, NORMS, 'model.norm')
     schema.one_of(self.qk_norm, QK_NORMS, 'model.qk_norm')
     schema.one_of(self.activation, ACTIVATIONS, 'model.activation')
+    for name in ('dtype', 'param_dtype'):
+      schema.one_of(getattr(self, name), DTYPES, f'model.{name}')
+    if not self.norm_eps > 0:
+      raise ValueError(f'model.norm_eps: {self.norm_eps}, expected > 0')
     for name in ('attention_softcap', 'final_softcap', 'query_scale'):
       value = getattr(self, name)
       if value is not None and not value > 0:

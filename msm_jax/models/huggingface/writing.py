@@ -6,6 +6,7 @@ from typing import Any
 
 from msm_jax import schema
 from msm_jax.models.config import DecoderConfig
+from msm_jax.models.config import DTYPES
 from msm_jax.models.config import LayerConfig
 from msm_jax.models.config import RopeConfig
 from msm_jax.models.huggingface import reading
@@ -15,8 +16,6 @@ from msm_jax.models.huggingface.families import FAMILIES
 from msm_jax.models.huggingface.families import Family
 from msm_jax.models.huggingface.families import FULL
 from msm_jax.models.huggingface.families import SLIDING
-
-DTYPES = ('float32', 'bfloat16', 'float16')
 
 # How it is computed is no part of what is computed.
 _IMPLEMENTATION = {'dtype', 'param_dtype', 'remat', 'attention'}
