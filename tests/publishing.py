@@ -85,7 +85,7 @@ def _staged(name: str) -> Callable[[str], bool]:
 
 MOMENTS: dict[str, Callable[[], None]] = {
   'in the first shard': lambda: _in_batch(1),
-  'in a later shard': lambda: _in_batch(3),
+  'in a later shard': lambda: _in_batch(2),
   'before the card': _at('open', _staged('/card.md')),
   'in the viewer': _in_viewer,
   'before the plan': _at('open', _staged('/plan.json')),
