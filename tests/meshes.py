@@ -8,6 +8,7 @@ a line.
 """
 
 import dataclasses
+import functools
 import json
 import sys
 
@@ -18,6 +19,8 @@ import numpy as np
 from msm_jax import models
 from msm_jax.models import lora
 from msm_jax.training import config as config_lib
+from msm_jax.training import loss
+from msm_jax.training import mesh_loss
 from msm_jax.training import optimizer
 from msm_jax.training import step as step_lib
 
@@ -56,17 +59,22 @@ MODELS = {
     _DENSE, dataclasses.replace(_ADAPTERS, dora=False, base='int8')
   ),
 }
+_MIXED = 'fsdp, context, tensor'
 MESHES = {
+  _MIXED: {'fsdp': 2, 'context': 2, 'tensor': 2},
+  'two of fsdp, tensor': {'fsdp': 2, 'fsdp_inner': 2, 'tensor': 2},
+  'data, fsdp, tensor': {'data': 2, 'fsdp': -1, 'tensor': 2},
   'data': {},
   'fsdp': {'fsdp': 8, 'data': 1},
   'context': {'context': 8},
   'fsdp, tensor': {'fsdp': 2, 'tensor': 4},
-  'data, fsdp, tensor': {'data': 2, 'fsdp': -1, 'tensor': 2},
-  'fsdp, context, tensor': {'fsdp': 2, 'context': 2, 'tensor': 2},
 }
+# Neighbours that share the vocabulary in the loss.
+_GROUPS = {_MIXED: 2, 'fsdp': 4}
 # Every model on the mesh that has most, the first model on all meshes.
-_MIXED = 'fsdp, context, tensor'
-SOME = [(_MIXED, name) for name in MODELS]
+SOME = [(_MIXED, name) for name in MODELS] + [
+  ('two of fsdp, tensor', next(iter(MODELS)))
+]
 REST = [
   (mesh, name)
   for name in MODELS
@@ -96,12 +104,15 @@ def _batch() -> step_lib.Batch:
   }
 
 
-def _key(model: models.Model, accumulation: int) -> step_lib.StepKey:
+def _key(
+  model: models.Model, accumulation: int, group: int = 1
+) -> step_lib.StepKey:
   return step_lib.StepKey(
     batch_size=B,
     seq_len=T,
     accumulation=accumulation,
     loss_chunk=8,
+    loss_group=group,
     z_loss=1e-3,
     optimizer=config_lib.OptimizerConfig(weight_decay=0.1, clip_norm=0.1),
     lora=model.lora,
@@ -135,7 +146,8 @@ def compare(mesh: str, name: str, expected) -> dict[str, object]:
   accumulation = 2 if layout.size(*models.ROWS) < 8 else 1
   state = jax.device_put(_state(model), step_lib.state_shardings(model, layout))
   rows = jax.device_put(_batch(), step_lib.batch_sharding(layout))
-  step = step_lib.compile_step(model, _key(model, accumulation), layout)
+  key = _key(model, accumulation, _GROUPS.get(mesh, 1))
+  step = step_lib.compile_step(model, key, layout)
   state, metrics = step(state, rows, jnp.float32(1e-2))
   on_one, metrics_on_one = expected
   cut = [
@@ -152,6 +164,25 @@ def compare(mesh: str, name: str, expected) -> dict[str, object]:
   }
 
 
+def loss_alone() -> float:
+  """Distance of the loss that nobody differentiates, where all axes are cut."""
+  layout = models.Layout(models.make_mesh(models.MeshConfig(**MESHES[_MIXED])))
+  rng = np.random.default_rng(3)
+  batch = _batch()
+  x = rng.standard_normal((B, T, 16)).astype(np.float32)
+  head = rng.standard_normal((16, V)).astype(np.float32)
+  rows = batch['targets'], batch['loss_weights']
+  plan = mesh_loss.LossPlan(
+    layout, chunk=8, group=2, softcap=3.0, z_loss=0.1, trains_head=True
+  )
+  total, sums = jax.jit(
+    functools.partial(mesh_loss.summed_cross_entropy, plan)
+  )(x, head, *rows)
+  expected = loss.chunked_cross_entropy(x, head, *rows, chunk=8, softcap=3.0)
+  total_1 = np.sum(expected.loss) + 0.1 * np.sum(expected.log_z_squared)
+  return _distance((total, sums), (total_1, expected))
+
+
 def on_one_device(name: str) -> tuple[step_lib.TrainState, step_lib.Metrics]:
   model = MODELS[name]
   step = jax.jit(step_lib.make_step(model, _key(model, 1)))
@@ -159,6 +190,7 @@ def on_one_device(name: str) -> tuple[step_lib.TrainState, step_lib.Metrics]:
 
 
 def main(pairs: list[tuple[str, str]]) -> None:
+  print(json.dumps({'mesh': _MIXED, 'model': 'loss', 'loss': loss_alone()}))
   expected = {name: on_one_device(name) for _, name in pairs}
   for mesh, name in pairs:
     print(json.dumps(compare(mesh, name, expected[name])))

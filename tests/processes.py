@@ -31,13 +31,16 @@ def command(config: str, workdir: pathlib.Path) -> list[str]:
   ]
 
 
-def start(config: str, workdir: pathlib.Path, *flags: str) -> subprocess.Popen:
+def start(
+  config: str, workdir: pathlib.Path, *flags: str, devices: int = 1
+) -> subprocess.Popen:
   """Starts a run; its output goes to `<workdir>.log`."""
+  several = f'--xla_force_host_platform_device_count={devices}'
   with open(f'{workdir}.log', 'ab') as log:
     return subprocess.Popen(
       [*command(config, workdir), *flags],
       cwd=ROOT,
-      env=environment(),
+      env=environment() | {'XLA_FLAGS': several if devices > 1 else ''},
       stdout=log,
       stderr=log,
     )
@@ -57,9 +60,11 @@ def run(
   )
 
 
-def finish(config: str, workdir: pathlib.Path) -> dict:
+def finish(
+  config: str, workdir: pathlib.Path, *flags: str, devices: int = 1
+) -> dict:
   """Runs to the end and returns the run's `result.json`."""
-  process = start(config, workdir)
+  process = start(config, workdir, *flags, devices=devices)
   assert process.wait() == 0, read_log(workdir)
   return json.loads((workdir / 'result.json').read_text())
 

@@ -328,7 +328,7 @@ def test_each_mesh_is_tried_once():
   found = sweep.meshes(mesh, 8)
   assert found[0] == mesh
   sizes = [tuple(m.sizes(8).values()) for m in found]
-  assert sizes == [(1, 8, 1, 1), (1, 4, 1, 2), (1, 2, 1, 4)]
+  assert sizes == [(1, 8, 1, 1, 1), (1, 4, 1, 1, 2), (1, 2, 1, 1, 4)]
   two = layout.MeshConfig(num_slices=2)
   assert {m.num_slices for m in sweep.meshes(two, 8)} == {2}
 

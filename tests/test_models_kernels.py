@@ -107,7 +107,7 @@ def test_parts_that_splash_cannot_block_are_refused():
 
 
 def test_the_kernel_is_chosen_by_the_device():
-  mesh = jax.sharding.AbstractMesh((1, 1, 2, 1), models.layout.MESH_AXES)
+  mesh = jax.sharding.AbstractMesh((1, 1, 1, 2, 1), models.layout.MESH_AXES)
   assert models.kernel('auto') is attention.blocked_attention
   cut = models.Layout(mesh)
   assert models.kernel('auto', cut) is attention.reference_attention

@@ -10,8 +10,8 @@ from msm_jax import schema
 from msm_jax.models import layout as layout_lib
 
 
-def _layout(data=1, fsdp=1, context=1, tensor=1):
-  sizes = (data, fsdp, context, tensor)
+def _layout(data=1, fsdp=1, context=1, tensor=1, inner=1):
+  sizes = (data, fsdp, inner, context, tensor)
   return models.Layout(jax.sharding.AbstractMesh(sizes, layout_lib.MESH_AXES))
 
 
@@ -37,6 +37,11 @@ def test_the_first_name_that_wants_an_axis_of_the_mesh_has_it(
   assert spec == PartitionSpec(*expected)
 
 
+def test_both_axes_of_fsdp_cut_the_same():
+  spec = _layout(fsdp=2, inner=2).spec(layout_lib.names_of('DHC'))
+  assert spec == PartitionSpec(('fsdp', 'fsdp_inner'), None, None)
+
+
 def test_axes_of_one_device_cut_nothing():
   spec = _layout(fsdp=4).spec(layout_lib.names_of('BTHC'))
   assert spec == PartitionSpec('fsdp', None, None, None)
@@ -46,11 +51,11 @@ def test_axes_of_one_device_cut_nothing():
 @pytest.mark.parametrize(
   'config, n_devices, expected',
   [
-    ({}, 8, (8, 1, 1, 1)),
-    ({'fsdp': 4}, 8, (2, 4, 1, 1)),
-    ({'data': 1, 'fsdp': -1, 'tensor': 2}, 8, (1, 4, 1, 2)),
-    ({'data': 2, 'fsdp': 2, 'context': 2, 'tensor': 1}, 8, (2, 2, 2, 1)),
-    ({'num_slices': 2, 'fsdp': 4}, 16, (4, 4, 1, 1)),
+    ({}, 8, (8, 1, 1, 1, 1)),
+    ({'fsdp': 4}, 8, (2, 4, 1, 1, 1)),
+    ({'data': 1, 'fsdp': -1, 'tensor': 2}, 8, (1, 4, 1, 1, 2)),
+    ({'data': 2, 'fsdp': 2, 'context': 2, 'tensor': 1}, 8, (2, 2, 1, 2, 1)),
+    ({'num_slices': 2, 'fsdp': 4}, 16, (4, 4, 1, 1, 1)),
   ],
 )
 def test_one_axis_is_what_is_left(config, n_devices, expected):

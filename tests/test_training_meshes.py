@@ -47,7 +47,7 @@ def _check(row):
   # Norm-wise, of each parameter and of each number that is reported.
   assert row['metrics'] < 1e-5
   assert row['gradients'] < 1e-5
-  whole = not {'fsdp', 'tensor'} & set(row['mesh'].split(', '))
+  whole = row['mesh'] in ('data', 'context')
   # Norms and biases of the width are on every device.
   assert row['cut'] == 0 if whole else row['cut'] > 0.5
 
@@ -55,6 +55,10 @@ def _check(row):
 @pytest.mark.parametrize('mesh, model', meshes.SOME)
 def test_a_step_on_a_mesh_is_that_of_one_device(some, mesh, model):
   _check(some[mesh, model])
+
+
+def test_the_loss_without_gradients_is_that_of_one_device(some):
+  assert some[meshes.SOME[0][0], 'loss']['loss'] < 1e-6
 
 
 @pytest.mark.slow
@@ -94,6 +98,11 @@ def _key(**changes):
       {'context': 4},
       {'loss_chunk': 2},
       r'loss_chunk: 2 is not a multiple of mesh\.context = 4',
+    ),
+    (
+      {'fsdp': 4, 'fsdp_inner': 2},
+      {'loss_group': 4},
+      r'loss_group: 4 does not divide 2, the devices of the last axis of fsdp',
     ),
     (
       {'tensor': 8},

@@ -3,7 +3,8 @@
     python -m msm_jax.train --config=tests/tiny_run.py:ROOT --workdir=…
 
 where `make_sources(ROOT)` was called before. `ROOT,slow` takes updates of some
-ten milliseconds, so that a test can interrupt one.
+ten milliseconds, so that a test can interrupt one; `ROOT,mesh` does as well,
+and has sizes that several devices divide: `--config.mesh.fsdp=2`.
 """
 
 import json
@@ -72,10 +73,13 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
   """Two phases, midtrain and sft, of different batch sizes."""
   root, _, variant = arg.partition(',')
   config = _config(root)
-  if variant == 'slow':
+  if variant in ('slow', 'mesh'):
     config.model.update(d_model=48, d_ff=128, head_dim=24)
     config.phases[0].update(batch_size=32, updates=40)
     config.phases[1].update(batch_size=24, updates=30)
+    if variant == 'mesh':
+      config.model.n_kv_heads = 2
+      config.mesh = {'data': -1, 'fsdp': 1, 'tensor': 1, 'context': 1}
   elif variant:
     raise ValueError(f'no variant {variant!r}')
   return config

@@ -146,7 +146,7 @@ def reports(
   mesh = models.make_mesh(config.mesh, target.devices)
   layout = models.Layout(mesh)
   for phase in config.phases:
-    key = step_lib.StepKey.of(phase, config.loss_chunk)
+    key = step_lib.StepKey.of(phase, config)
     model = models.Model(config.model, key.lora)
     job = report_lib.Job(
       phase=phase.name,

@@ -102,7 +102,7 @@ def _check(config: training.RunConfig, sizes: dict[str, int]) -> None:
     ConfigError: If it cannot.
   """
   (phase,) = config.phases
-  key = step_lib.StepKey.of(phase, config.loss_chunk)
+  key = step_lib.StepKey.of(phase, config)
   mesh = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
   model = models.Model(config.model, key.lora)
   step_lib.check_shapes(model, key, models.Layout(mesh))

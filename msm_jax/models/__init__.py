@@ -13,6 +13,7 @@ from msm_jax.models.kernels import kernel
 from msm_jax.models.kernels import KERNELS
 from msm_jax.models.layout import ALONE
 from msm_jax.models.layout import balanced_order
+from msm_jax.models.layout import FSDP
 from msm_jax.models.layout import Layout
 from msm_jax.models.layout import make_mesh
 from msm_jax.models.layout import MeshConfig
@@ -27,6 +28,7 @@ from msm_jax.models.sampling import SamplingConfig
 
 __all__ = [
   'ALONE',
+  'FSDP',
   'KERNELS',
   'REMAT_POLICIES',
   'ROWS',

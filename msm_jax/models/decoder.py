@@ -204,14 +204,12 @@ class Decoder(nnx.Module):
 
     return jax.lax.scan(repetition, x_BTD, (grouped, state))
 
-  def head_DV(self, layout: Layout = ALONE) -> jax.Array:
+  def head_DV(self) -> jax.Array:
     """The matrix from hidden states to logits, `[D, V]`, in compute dtype."""
     c = self.config
     if c.tied_embeddings:
-      head_DV = self.embedding_VD[...].T
-    else:
-      head_DV = self.untied_head_DV[...]
-    return layout.gather(head_DV.astype(c.dtype), 'DV')
+      return self.embedding_VD[...].T.astype(c.dtype)
+    return self.untied_head_DV[...].astype(c.dtype)
 
 
 class Model:
@@ -298,7 +296,7 @@ class Model:
     """
     decoder = self.bind(params)
     x_BTD = decoder(tokens_BT, segment_ids_BT, positions_BT, layout)
-    return x_BTD, decoder.head_DV(layout)
+    return x_BTD, decoder.head_DV()
 
   def logits(
     self,

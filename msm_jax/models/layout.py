@@ -12,6 +12,8 @@ The axes of a mesh:
   it is the one that crosses slices (DCN).
 `fsdp`: rows as well, but with parameters and moments cut (ZeRO-3; Rajbhandari
   et al., arXiv 1910.02054).
+`fsdp_inner`: the same again. Some tori scatter gradients over two of their
+  dimensions, one after the other, better than over all chips at once.
 `context`: positions of a sequence; keys and values are gathered.
 `tensor`: heads, the MLP's width and the vocabulary (Shoeybi et al., arXiv
   1909.08053).
@@ -33,20 +35,21 @@ import numpy as np
 
 from msm_jax import schema
 
-MESH_AXES = ('data', 'fsdp', 'context', 'tensor')
-ROWS = ('data', 'fsdp')
+MESH_AXES = ('data', 'fsdp', 'fsdp_inner', 'context', 'tensor')
+FSDP = ('fsdp', 'fsdp_inner')
+ROWS = ('data', *FSDP)
 
 RULES: dict[str, tuple[str, ...]] = {
   'batch': ROWS,
   # Rows of which every device of `fsdp` has all.
   'replica': ('data',),
   'length': ('context',),
-  'embed': ('fsdp',),
+  'embed': FSDP,
   'heads': ('tensor',),
   'kv_heads': ('tensor',),
   'mlp': ('tensor',),
   'vocab': ('tensor',),
-  'blocks': ('fsdp',),
+  'blocks': FSDP,
   'head_dim': (),
   'rank': (),
   'norm': (),
@@ -77,6 +80,7 @@ class MeshConfig:
   Attributes:
     data: One of the sizes may be -1: as many as there are devices left.
     fsdp: Over how many devices parameters are cut.
+    fsdp_inner: Over how many each of those parts is cut again.
     context: Over how many a sequence is cut.
     tensor: Over how many heads, MLP and vocabulary are cut.
     num_slices: Slices of a TPU that only DCN connects; divides `data`.
@@ -84,6 +88,7 @@ class MeshConfig:
 
   data: int = -1
   fsdp: int = 1
+  fsdp_inner: int = 1
   context: int = 1
   tensor: int = 1
   num_slices: int = 1
@@ -199,6 +204,10 @@ class Layout:
       cuts.append(tuple(free))
     return cuts
 
+  def cut(self, axes: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of some axes of the mesh that have more than one device."""
+    return tuple(axis for axis in axes if self.size(axis) > 1)
+
   def spec(self, names: Sequence[str | None]) -> PartitionSpec:
     """Returns how axes of these names are cut; None is not."""
     return PartitionSpec(*(cut or None for cut in self._cuts(names)))
@@ -247,45 +256,46 @@ class Layout:
       x: In the dtype that it is used in, which is what is sent.
       letters: One for each axis, e.g. `'DHC'`.
     """
-    if self.size('fsdp') == 1:
+    if self.size(*FSDP) == 1:
       return x
-    names = names_of(letters)
-    whole = tuple(n if n and 'fsdp' not in RULES[n] else None for n in names)
-    return _gather(self, names, whole, x)
+    return _gather(self, names_of(letters), x)
+
+  def _laid(
+    self, x: jax.Array, names: Sequence[str | None], but: Sequence[str] = ()
+  ) -> jax.Array:
+    """Says how an array lies, not being cut over some axes of the mesh."""
+    spec = PartitionSpec(
+      *(
+        tuple(axis for axis in cut if axis not in but) or None
+        for cut in self._cuts(names)
+      )
+    )
+    assert self.mesh is not None
+    return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
 
 
 ALONE = Layout()
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _gather(
-  layout: Layout,
-  names: tuple[str | None, ...],
-  whole: tuple[str | None, ...],
-  x: jax.Array,
+  layout: Layout, names: tuple[str | None, ...], x: jax.Array
 ) -> jax.Array:
-  x = jax.lax.with_sharding_constraint(x, layout.sharding(*names))
-  return jax.lax.with_sharding_constraint(x, layout.sharding(*whole))
+  return layout._laid(layout._laid(x, names), names, but=FSDP)
 
 
 def _gather_forward(
-  layout: Layout,
-  names: tuple[str | None, ...],
-  whole: tuple[str | None, ...],
-  x: jax.Array,
+  layout: Layout, names: tuple[str | None, ...], x: jax.Array
 ) -> tuple[jax.Array, None]:
-  return _gather(layout, names, whole, x), None
+  return _gather(layout, names, x), None
 
 
 def _gather_backward(
-  layout: Layout,
-  names: tuple[str | None, ...],
-  whole: tuple[str | None, ...],
-  _: None,
-  gradient: jax.Array,
+  layout: Layout, names: tuple[str | None, ...], _: None, gradient: jax.Array
 ) -> tuple[jax.Array]:
-  del whole
-  return (jax.lax.with_sharding_constraint(gradient, layout.sharding(*names)),)
+  if layout.size('fsdp_inner') > 1:
+    gradient = layout._laid(gradient, names, but=FSDP[1:])
+  return (layout._laid(gradient, names),)
 
 
 _gather.defvjp(_gather_forward, _gather_backward)

@@ -10,22 +10,12 @@ import jax.numpy as jnp
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
 from msm_jax.models.decoder import project_logits
-from msm_jax.models.layout import ALONE
-from msm_jax.models.layout import Layout
 
 
-def split_positions(x: jax.Array, chunk: int, shards: int = 1) -> jax.Array:
-  """`[B, T, …]` to `[J, B, c, …]`, of which every shard has its part of `c`.
-
-  Args:
-    x: Any array with these axes.
-    chunk: `c`.
-    shards: In how many parts T is cut; divides `c`.
-  """
-  B, T, *more = x.shape
-  J = T // chunk
-  x = x.reshape(B, shards, J, chunk // shards, *more)
-  return jnp.moveaxis(x, 2, 0).reshape(J, B, chunk, *more)
+def split_positions(x: jax.Array, chunk: int) -> jax.Array:
+  """`[B, T, …]` to `[J, B, c, …]`."""
+  B, T = x.shape[:2]
+  return jnp.moveaxis(x.reshape(B, T // chunk, chunk, *x.shape[2:]), 1, 0)
 
 
 def target_logprobs(
@@ -33,17 +23,12 @@ def target_logprobs(
   head_DV: jax.Array,
   targets_Bc: jax.Array,
   softcap: float | None,
-  layout: Layout = ALONE,
 ) -> tuple[jax.Array, jax.Array]:
   """Returns log p(target) and log Z of each position, `[B, c]` float32."""
   logits_BcV = project_logits(x_BcD, head_DV, softcap)
-  logits_BcV = layout.constrain(logits_BcV, 'BcV')
   log_z_Bc = jax.nn.logsumexp(logits_BcV, axis=-1)
-  # Found by comparison: an index would gather what is cut along V.
-  ids_V = jax.lax.broadcasted_iota(jnp.int32, logits_BcV.shape, 2)
-  is_label_BcV = ids_V == targets_Bc[..., None]
-  label_Bc = jnp.sum(jnp.where(is_label_BcV, logits_BcV, 0), axis=-1)
-  return label_Bc - log_z_Bc, log_z_Bc
+  label_Bc = jnp.take_along_axis(logits_BcV, targets_Bc[..., None], axis=-1)
+  return label_Bc[..., 0] - log_z_Bc, log_z_Bc
 
 
 def sequence_logprobs(

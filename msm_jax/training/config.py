@@ -170,6 +170,8 @@ class RunConfig(data.DataConfig):
     checkpoint: When to save.
     mesh: How rows, sequences and parameters are cut over the devices.
     loss_chunk: Positions per chunk of the cross-entropy; divides `seq_len`.
+    loss_group: Neighbours on the last axis of fsdp that share the vocabulary in
+      the loss; see `msm_jax.training.mesh_loss`.
     max_loss_jump: Nats by which the loss may exceed its mean over the last 20
       updates before the run is stopped as exploding.
     log_wandb: Whether to mirror the metrics to Weights & Biases.
@@ -181,12 +183,14 @@ class RunConfig(data.DataConfig):
   checkpoint: CheckpointConfig = CheckpointConfig()
   mesh: MeshConfig = MeshConfig()  # noqa: RUF009 - is frozen.
   loss_chunk: int = 64
+  loss_group: int = 1
   max_loss_jump: float = 3.0
   log_wandb: bool = False
 
   def __post_init__(self):
     super().__post_init__()
     _positive(self.loss_chunk, 'loss_chunk')
+    _positive(self.loss_group, 'loss_group')
     _positive(self.max_loss_jump, 'max_loss_jump')
     for i, phase in enumerate(self.phases):
       if phase.seq_len % min(self.loss_chunk, phase.seq_len):
@@ -256,6 +260,7 @@ _NO_EFFECT = (
   'init_from',
   'max_loss_jump',
   'mesh',
+  'loss_group',
 )
 
 

@@ -114,6 +114,11 @@ class Trainer:
       ', '.join(f'{self._model(p).n_trained():,}' for p in self._plans),
       phases.table(self._plans),
     )
+    if self._mesh.size > 1:
+      sizes = ', '.join(
+        f'{k} {v}' for k, v in self._mesh.shape.items() if v > 1
+      )
+      logger.info('mesh: %s', sizes)
     with contextlib.ExitStack() as stack:
       self._stack = stack
       self._checkpoints = stack.enter_context(
@@ -220,7 +225,7 @@ class Trainer:
     return data.prefetch(batch, first, updates, depth=_PREFETCH)
 
   def _key(self, plan: phases.Plan) -> step_lib.StepKey:
-    return step_lib.StepKey.of(plan.phase, self._config.loss_chunk)
+    return step_lib.StepKey.of(plan.phase, self._config)
 
   def _warm_next(self, plan: phases.Plan) -> None:
     """Compiles the next phase's step and fills its loader, meanwhile."""

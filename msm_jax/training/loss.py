@@ -1,5 +1,7 @@
 """Next-token cross-entropy that never builds the `[B, T, V]` logits.
 
+Of one device; see `mesh_loss` for many.
+
 Shapes: `B` batch, `T` sequence, `J` chunks of `c` positions, `D` model width,
 `V` vocabulary.
 """
@@ -34,7 +36,6 @@ def chunked_cross_entropy(
   *,
   chunk: int,
   softcap: float | None = None,
-  layout: models.Layout = models.ALONE,
 ) -> RowSums:
   """Cross-entropy, summed per row, over `chunk` positions at a time.
 
@@ -48,7 +49,6 @@ def chunked_cross_entropy(
     weights_BT: float32 loss weights.
     chunk: Positions per chunk; must divide T.
     softcap: Of the logits; see `DecoderConfig.final_softcap`.
-    layout: Where these arrays lie.
 
   Returns:
     The sums; a loss is a ratio of them, taken only after they have been added
@@ -57,15 +57,6 @@ def chunked_cross_entropy(
   B, T, _ = x_BTD.shape
   if T % chunk:
     raise ValueError(f'loss_chunk: {chunk} does not divide T = {T}')
-  shards = layout.size('context')
-  if chunk % shards:
-    raise ValueError(
-      f'loss_chunk: {chunk} is not a multiple of mesh.context = {shards}'
-    )
-
-  def split(x: jax.Array) -> jax.Array:
-    x = models.split_positions(x, chunk, shards)
-    return layout.constrain(x, '.Bc' + 'D' * (x.ndim - 3))
 
   @jax.checkpoint
   def one_chunk(
@@ -73,7 +64,7 @@ def chunked_cross_entropy(
   ) -> tuple[RowSums, None]:
     x_BcD, targets_Bc, weights_Bc = inputs
     logp_Bc, log_z_Bc = models.target_logprobs(
-      x_BcD, head_DV, targets_Bc, softcap, layout
+      x_BcD, head_DV, targets_Bc, softcap
     )
     return RowSums(
       loss=sums.loss - jnp.sum(weights_Bc * logp_Bc, axis=-1),
@@ -87,9 +78,9 @@ def chunked_cross_entropy(
     one_chunk,
     RowSums(zeros, zeros, zeros),
     (
-      split(x_BTD),
-      split(targets_BT),
-      split(weights_BT),
+      models.split_positions(x_BTD, chunk),
+      models.split_positions(targets_BT, chunk),
+      models.split_positions(weights_BT, chunk),
     ),
   )
   return sums

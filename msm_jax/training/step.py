@@ -22,9 +22,11 @@ from msm_jax import schema
 from msm_jax.models import axes
 from msm_jax.models import lora as lora_lib
 from msm_jax.training import loss as loss_lib
+from msm_jax.training import mesh_loss
 from msm_jax.training import optimizer
 from msm_jax.training.config import OptimizerConfig
 from msm_jax.training.config import PhaseConfig
+from msm_jax.training.config import RunConfig
 
 Batch = dict[str, Any]
 BATCH_DTYPES = {
@@ -76,15 +78,17 @@ class StepKey:
   loss_chunk: int
   z_loss: float
   optimizer: OptimizerConfig
+  loss_group: int = 1
   lora: lora_lib.LoRAConfig | None = None
 
   @classmethod
-  def of(cls, phase: PhaseConfig, loss_chunk: int) -> 'StepKey':
+  def of(cls, phase: PhaseConfig, run: RunConfig) -> 'StepKey':
     return cls(
       batch_size=phase.batch_size,
       seq_len=phase.seq_len,
       accumulation=phase.accumulation,
-      loss_chunk=min(loss_chunk, phase.seq_len),
+      loss_chunk=min(run.loss_chunk, phase.seq_len),
+      loss_group=run.loss_group,
       z_loss=phase.z_loss,
       optimizer=phase.optimizer,
       lora=phase.lora,
@@ -122,14 +126,27 @@ def _summed_loss(
   x_BTD, head_DV = model.hidden(
     params, batch['tokens'], batch['segment_ids'], batch['positions'], layout
   )
+  targets_BT, weights_BT = batch['targets'], batch['loss_weights']
+  softcap = model.config.final_softcap
+  if not layout.is_alone:
+    plan = mesh_loss.LossPlan(
+      layout,
+      chunk=key.loss_chunk // layout.size('context'),
+      group=key.loss_group,
+      softcap=softcap,
+      z_loss=key.z_loss,
+      trains_head=model.lora is None,
+    )
+    return mesh_loss.summed_cross_entropy(
+      plan, x_BTD, head_DV, targets_BT, weights_BT
+    )
   sums = loss_lib.chunked_cross_entropy(
     x_BTD,
     head_DV,
-    batch['targets'],
-    batch['loss_weights'],
+    targets_BT,
+    weights_BT,
     chunk=key.loss_chunk,
-    softcap=model.config.final_softcap,
-    layout=layout,
+    softcap=softcap,
   )
   total = jnp.sum(sums.loss)
   if key.z_loss:
@@ -245,7 +262,14 @@ def check_shapes(
       f'loss_chunk: {key.loss_chunk} is not a multiple of mesh.context = '
       f'{shards}'
     )
+  last = layout.size(*layout.cut(models.FSDP)[-1:])
+  if last % key.loss_group:
+    raise schema.ConfigError(
+      f'loss_group: {key.loss_group} does not divide {last}, the devices of '
+      'the last axis of fsdp'
+    )
   models.check_layout(model.config.attention, layout)
+  layout.check('model.vocab_size', (model.config.vocab_size,), ('vocab',))
   c = model.config
   for name, size in (('heads', c.n_heads), ('kv_heads', c.n_kv_heads)):
     layout.check(f'model.n_{name}', (size,), (name,))
