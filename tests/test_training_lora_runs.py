@@ -307,6 +307,17 @@ def test_merged_and_fresh_adapters_begin_on_what_they_should(whole):
   # In `again` it is still that: what `sft` had learnt was dropped.
   _, of_again = _params(workdir, ENDS['again'])
   _same(lora.drop(of_again), merged)
+  # Its adapters are others: a few updates at 1e-2 do not come from one to them.
+  draws = [
+    [
+      x
+      for path, x in jax.tree_util.tree_leaves_with_path(p)
+      if path[-1].key == 'a'
+    ]
+    for p in (of_sft, of_again)
+  ]
+  for a, b in zip(*draws, strict=True):
+    assert np.abs(a - b).max() > 0.1
   # `full` begins with what `again` had learnt, and changes all of it.
   _, end = _params(workdir, ENDS['full'])
   assert lora.split(end)[1] == {}
