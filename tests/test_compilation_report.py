@@ -329,6 +329,9 @@ def test_each_mesh_is_tried_once():
   assert found[0] == mesh
   sizes = [tuple(m.sizes(8).values()) for m in found]
   assert sizes == [(1, 8, 1, 1, 1), (1, 4, 1, 1, 2), (1, 2, 1, 1, 4)]
+  inner = layout.MeshConfig(data=1, fsdp=2, fsdp_inner=-1)
+  sizes = [tuple(m.sizes(8).values()) for m in sweep.meshes(inner, 8)]
+  assert sizes[0] == (1, 2, 4, 1, 1)
   two = layout.MeshConfig(num_slices=2)
   assert {m.num_slices for m in sweep.meshes(two, 8)} == {2}
 

@@ -39,15 +39,17 @@ def meshes(
   All devices of a slice share parameters; or they do so in groups, of which
   each cuts heads, MLP and vocabulary over 2 or 4 devices.
   """
+  inner = max(config.fsdp_inner, 1)  # -1 is for the outer one here.
   usual = [config] + [
     layout_lib.MeshConfig(
       data=config.num_slices,
       fsdp=-1,
+      fsdp_inner=inner,
       tensor=tensor,
       num_slices=config.num_slices,
     )
     for tensor in _TENSOR
-    if n_devices % (config.num_slices * tensor) == 0
+    if n_devices % (config.num_slices * inner * tensor) == 0
   ]
   by_sizes = {tuple(m.sizes(n_devices).values()): m for m in reversed(usual)}
   return list(reversed(by_sizes.values()))
