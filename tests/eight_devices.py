@@ -13,6 +13,7 @@ import numpy as np
 
 from msm_jax import models
 from msm_jax.models import axes
+from msm_jax.models import decoder
 from msm_jax.models import presets
 
 LARGE = 'Llama-3.1-8B'
@@ -47,6 +48,8 @@ def large():
 
 
 def small():
+  # The embedding as well is drawn in parts.
+  decoder._DRAWN_AT_ONCE = 500
   model = models.Model(hf_models.config('olmo3'))
   key = jax.random.key(3)
   shardings = axes.shardings(model.abstract_params(), _layout())

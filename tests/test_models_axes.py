@@ -94,8 +94,8 @@ def test_making_8b_parameters_never_holds_one_twice(eight):
   assert large['shard'] < 1.001 * large['whole'] / 8
   # Alignment, and a table of pointers.
   assert large['output'] < 1.0001 * large['shard']
-  assert large['temporary'] < 2 * large['largest']
-  assert large['temporary'] + large['output'] < large['whole'] / 6
+  # What it takes to draw one layer, or some rows of the embedding.
+  assert large['temporary'] < 0.5 * large['largest']
 
 
 def test_parameters_made_in_shards_are_those_of_one_device(eight):

@@ -264,3 +264,21 @@ def test_unknown_kernels_and_policies_are_refused(key):
   config = dataclasses.replace(CONFIG, **{key: 'fast'})
   with pytest.raises(ValueError, match=f"model.{key}: 'fast'"):
     models.Model(config)
+
+
+@pytest.mark.parametrize('columns', [False, True])
+def test_a_vocabulary_that_is_drawn_in_parts_is_drawn_as_a_whole(
+  columns, monkeypatch
+):
+  key, V, D = jax.random.key(0), 600, 64
+  whole = decoder._vectors(key, V, D, jnp.float32, columns=columns)
+  monkeypatch.setattr(decoder, '_DRAWN_AT_ONCE', 50 * D)
+  parts = decoder._vectors(key, V, D, jnp.float32, columns=columns)
+  assert parts.shape == whole.shape == ((D, V) if columns else (V, D))
+  # Other draws of the same distribution, none of them twice.
+  assert abs(np.std(parts) / np.std(whole) - 1) < 0.02
+  assert abs(np.mean(parts)) < 5e-3 * D**-0.5 * 2
+  assert np.abs(parts).max() <= 2 * D**-0.5 / 0.8796
+  assert len(np.unique(parts)) > 0.99 * parts.size
+  parts = parts.T if columns else parts
+  assert len(np.unique(parts[:, 0])) == V

@@ -37,10 +37,40 @@ REMAT_POLICIES: dict[str, Callable[..., Any] | None] = {
 }
 
 
+# Elements of the embedding or the head.
+_DRAWN_AT_ONCE = 1 << 23
+
+
 def scores_of(c: DecoderConfig, kind: LayerConfig) -> attention.Scores:
   """Returns how a layer of this kind makes its attention scores."""
   scale = c.head_dim**-0.5 if c.query_scale is None else c.query_scale
   return attention.Scores(scale, kind.window, c.attention_softcap)
+
+
+def _vectors(
+  key: jax.Array, V: int, D: int, dtype: Any, *, columns: bool = False
+) -> jax.Array:
+  """Draws a vector for each of the vocabulary: `[V, D]`, or `[D, V]`.
+
+  Where there are many, some rows at a time, as layers are, and for the same
+  reason.
+  """
+  draw = projection.normal(D**-0.5)
+  if V * D <= _DRAWN_AT_ONCE:
+    return draw(key, (D, V) if columns else (V, D), dtype)
+  few = max(_DRAWN_AT_ONCE // D, 1)
+  rows = max(n for n in range(1, few + 1) if V % n == 0)
+  keys = jax.random.split(key, V // rows)
+
+  def add(i: jax.Array, drawn: jax.Array) -> jax.Array:
+    block = draw(keys[i], (D, rows) if columns else (rows, D), dtype)
+    return jax.lax.dynamic_update_slice_in_dim(
+      drawn, block, i * rows, axis=1 if columns else 0
+    )
+
+  # In place: to join blocks would copy all of them.
+  nothing = jnp.zeros((D, V) if columns else (V, D), dtype)
+  return jax.lax.fori_loop(0, V // rows, add, nothing)
 
 
 @functools.cache
@@ -75,9 +105,7 @@ class Decoder(nnx.Module):
     dtype = jnp.dtype(c.param_dtype)
     V, D = c.vocab_size, c.d_model
     self.config = c
-    self.embedding_VD = nnx.Param(
-      projection.normal(D**-0.5)(rngs.params(), (V, D), dtype)
-    )
+    self.embedding_VD = nnx.Param(_vectors(rngs.params(), V, D, dtype))
     # A depth that is no multiple of the pattern has a stack of its own for the
     # rest: cutting one stack in two would copy all of it in every step.
     n_first = c.n_grouped_layers
@@ -87,7 +115,7 @@ class Decoder(nnx.Module):
     self.final_norm = layers.RMSNorm((D,), c)
     if not c.tied_embeddings:
       self.untied_head_DV = nnx.Param(
-        projection.normal(D**-0.5)(rngs.params(), (D, V), dtype)
+        _vectors(rngs.params(), V, D, dtype, columns=True)
       )
 
   def __call__(
