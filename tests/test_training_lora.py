@@ -175,7 +175,7 @@ def compiled():
   steps = {}
   for base in (None, 'param_dtype', 'int8', 'nf4'):
     config = base and lora.LoRAConfig(2, 4.0, base=base)
-    key = step_lib.StepKey(1, 8, 1, 8, 0.0, OptimizerConfig(), config)
+    key = step_lib.StepKey(1, 8, 1, 8, 0.0, OptimizerConfig(), lora=config)
     steps[base] = step_lib.compile_step(
       models.Model(LARGE, config), key, one_device.layout()
     )
