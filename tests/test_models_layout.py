@@ -21,12 +21,11 @@ def _layout(data=1, fsdp=1, context=1, tensor=1, inner=1):
     ('BT', (('data', 'fsdp'), 'context')),
     ('BTD', (('data', 'fsdp'), 'context', None)),
     ('BTHC', (('data', 'fsdp'), 'context', 'tensor', None)),
-    ('BcV', (('data', 'fsdp'), 'context', 'tensor')),
+    ('BTV', (('data', 'fsdp'), 'context', 'tensor')),
     # Where rows are not cut over it, fsdp is free for the width.
     ('RTD', ('data', 'context', 'fsdp')),
     ('DHC', ('fsdp', 'tensor', None)),
     ('FD', ('tensor', 'fsdp')),
-    ('.BcD', (None, ('data', 'fsdp'), 'context', None)),
   ],
 )
 def test_the_first_name_that_wants_an_axis_of_the_mesh_has_it(

@@ -61,7 +61,6 @@ _LETTERS = {
   'B': 'batch',
   'R': 'replica',
   'T': 'length',
-  'c': 'length',
   'D': 'embed',
   'H': 'heads',
   'K': 'kv_heads',
@@ -238,7 +237,7 @@ class Layout:
 
     Args:
       x: Any array.
-      letters: One for each axis, e.g. `'BTHC'`; `'.'` is never cut.
+      letters: One for each axis, e.g. `'BTHC'`.
     """
     if self.is_alone:
       return x
@@ -278,20 +277,18 @@ ALONE = Layout()
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _gather(
-  layout: Layout, names: tuple[str | None, ...], x: jax.Array
-) -> jax.Array:
+def _gather(layout: Layout, names: tuple[str, ...], x: jax.Array) -> jax.Array:
   return layout._laid(layout._laid(x, names), names, but=FSDP)
 
 
 def _gather_forward(
-  layout: Layout, names: tuple[str | None, ...], x: jax.Array
+  layout: Layout, names: tuple[str, ...], x: jax.Array
 ) -> tuple[jax.Array, None]:
   return _gather(layout, names, x), None
 
 
 def _gather_backward(
-  layout: Layout, names: tuple[str | None, ...], _: None, gradient: jax.Array
+  layout: Layout, names: tuple[str, ...], _: None, gradient: jax.Array
 ) -> tuple[jax.Array]:
   if layout.size('fsdp_inner') > 1:
     gradient = layout._laid(gradient, names, but=FSDP[1:])
@@ -301,9 +298,9 @@ def _gather_backward(
 _gather.defvjp(_gather_forward, _gather_backward)
 
 
-def names_of(letters: str) -> tuple[str | None, ...]:
+def names_of(letters: str) -> tuple[str, ...]:
   """Returns the names that the letters of a shape stand for."""
-  return tuple(None if a == '.' else _LETTERS[a] for a in letters)
+  return tuple(_LETTERS[letter] for letter in letters)
 
 
 def balanced_order(length: int, shards: int) -> np.ndarray:
