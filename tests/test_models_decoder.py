@@ -282,3 +282,10 @@ def test_a_vocabulary_that_is_drawn_in_parts_is_drawn_as_a_whole(
   assert len(np.unique(parts)) > 0.99 * parts.size
   parts = parts.T if columns else parts
   assert len(np.unique(parts[:, 0])) == V
+
+
+@pytest.mark.parametrize('key', ['dtype', 'param_dtype'])
+def test_float64_is_refused_where_jax_would_round_it(key):
+  config = dataclasses.replace(CONFIG, **{key: 'float64'})
+  with pytest.raises(ValueError, match=f"{key}: 'float64'.*JAX_ENABLE_X64"):
+    models.Model(config)

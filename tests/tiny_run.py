@@ -79,6 +79,7 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
     config.phases[1].update(batch_size=24, updates=30)
     if variant == 'mesh':
       config.model.n_kv_heads = 2
+      config.model.update(dtype='float32', param_dtype='float32')
       config.mesh = {'data': -1, 'fsdp': 1, 'tensor': 1, 'context': 1}
   elif variant:
     raise ValueError(f'no variant {variant!r}')

@@ -21,6 +21,7 @@ from msm_jax.models.layout import ROWS
 from msm_jax.models.logprobs import sequence_logprobs
 from msm_jax.models.logprobs import split_positions
 from msm_jax.models.logprobs import target_logprobs
+from msm_jax.models.precision import wide
 from msm_jax.models.sampling import Sample
 from msm_jax.models.sampling import sample
 from msm_jax.models.sampling import Sampler
@@ -52,4 +53,5 @@ __all__ = [
   'sequence_logprobs',
   'split_positions',
   'target_logprobs',
+  'wide',
 ]

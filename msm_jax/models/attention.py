@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from msm_jax.models.precision import wide
+
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
@@ -75,12 +77,12 @@ def softcapped(x: jax.Array, cap: float | None) -> jax.Array:
 def masked_softmax(
   products: jax.Array, mask: jax.Array, scores: Scores
 ) -> jax.Array:
-  """Weights over the last axis where `mask` is true, from `q · k` in float32.
+  """Weights over the last axis where `mask` is true, from wide `q · k`.
 
   The window is the mask's business here.
   """
   s = softcapped(products * scores.scale, scores.softcap)
-  s = jnp.where(mask, s, jnp.finfo(jnp.float32).min)
+  s = jnp.where(mask, s, jnp.finfo(s.dtype).min)
   return jax.nn.softmax(s, axis=-1)
 
 
@@ -91,7 +93,7 @@ def masked_attention(
   mask_BTS: jax.Array,
   scores: Scores,
 ) -> jax.Array:
-  """Softmax attention where `mask_BTS` is true; scores are float32.
+  """Softmax attention where `mask_BTS` is true; scores are `wide`.
 
   Query head `h` reads key head `h // (H // K)`. Returns `[B, T, H, C]` in the
   dtype of the values.
@@ -100,7 +102,7 @@ def masked_attention(
   K = k_BSKC.shape[2]
   q_BTKGC = q_BTHC.reshape(B, T, K, H // K, C)
   scores_BKGTS = jnp.einsum(
-    'BTKGC,BSKC->BKGTS', q_BTKGC, k_BSKC, preferred_element_type=jnp.float32
+    'BTKGC,BSKC->BKGTS', q_BTKGC, k_BSKC, preferred_element_type=wide(q_BTHC)
   )
   weights_BKGTS = masked_softmax(
     scores_BKGTS, mask_BTS[:, None, None], scores
@@ -140,7 +142,7 @@ def reference_attention(
   scores: Scores,
   queries: Queries | None = None,
 ) -> jax.Array:
-  """Softmax attention in plain `jnp`, scores and softmax in float32.
+  """Softmax attention in plain `jnp`, scores and softmax are `wide`.
 
   Args:
     q_BTHC: Queries, not yet scaled.

@@ -12,7 +12,7 @@ ROPE_SCALINGS = ('none', 'linear', 'llama3', 'yarn')
 NORMS = ('pre', 'post', 'sandwich')
 QK_NORMS = ('none', 'head', 'full')
 ACTIVATIONS = ('silu', 'gelu_tanh')
-DTYPES = ('float32', 'bfloat16', 'float16')
+DTYPES = ('float32', 'bfloat16', 'float16', 'float64')
 
 
 def _at_least_one(owner: object, names: tuple[str, ...], where: str) -> None:

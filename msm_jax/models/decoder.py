@@ -21,11 +21,13 @@ from msm_jax.models import attention
 from msm_jax.models import kernels
 from msm_jax.models import layers
 from msm_jax.models import lora as lora_lib
+from msm_jax.models import precision
 from msm_jax.models import projection
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
 from msm_jax.models.layout import ALONE
 from msm_jax.models.layout import Layout
+from msm_jax.models.precision import wide
 
 Params = dict[str, Any]
 
@@ -102,6 +104,7 @@ class Decoder(nnx.Module):
         f'{sorted(REMAT_POLICIES)}'
       )
     kernels.check(c.attention)
+    precision.check(c)
     dtype = jnp.dtype(c.param_dtype)
     V, D = c.vocab_size, c.d_model
     self.config = c
@@ -358,8 +361,8 @@ def _size(tree: Any) -> int:
 def project_logits(
   x_BTD: jax.Array, head_DV: jax.Array, softcap: float | None
 ) -> jax.Array:
-  """Returns the logits `[B, T, V]` of hidden states, in float32."""
+  """Returns the logits `[B, T, V]` of hidden states, `wide`."""
   logits_BTV = jnp.einsum(
-    'BTD,DV->BTV', x_BTD, head_DV, preferred_element_type=jnp.float32
+    'BTD,DV->BTV', x_BTD, head_DV, preferred_element_type=wide(x_BTD)
   )
   return attention.softcapped(logits_BTV, softcap)

@@ -17,6 +17,7 @@ from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
 from msm_jax.models.layout import ALONE
 from msm_jax.models.layout import Layout
+from msm_jax.models.precision import wide
 from msm_jax.models.projection import Projection
 
 Mix = Callable[
@@ -36,7 +37,7 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class RMSNorm(nnx.Module):
-  """Zhang and Sennrich, arXiv 1910.07467; computed in float32."""
+  """Zhang and Sennrich, arXiv 1910.07467; computed in `wide`."""
 
   def __init__(self, shape: tuple[int, ...], c: DecoderConfig):
     self.eps = c.norm_eps
@@ -46,9 +47,10 @@ class RMSNorm(nnx.Module):
 
   def __call__(self, x: jax.Array) -> jax.Array:
     """Normalises over as many last axes as the scale has."""
-    scale = self.scale[...].astype(jnp.float32)
+    dtype = wide(x)
+    scale = self.scale[...].astype(dtype)
     axes = tuple(range(-scale.ndim, 0))
-    y = x.astype(jnp.float32)
+    y = x.astype(dtype)
     y = y * jax.lax.rsqrt(jnp.mean(y * y, axis=axes, keepdims=True) + self.eps)
     scale = scale.reshape((1,) * (y.ndim - scale.ndim) + scale.shape)
     if self.offset:

@@ -15,7 +15,7 @@ from msm_jax import models
 
 
 class RowSums(NamedTuple):
-  """Sums over the positions of each row, `[B]` float32.
+  """Sums over the positions of each row, `[B]`, in `models.wide`.
 
   Attributes:
     loss: Σ weight · −log p(target), nats.
@@ -73,7 +73,7 @@ def chunked_cross_entropy(
       weight=sums.weight + jnp.sum(weights_Bc, axis=-1),
     ), None
 
-  zeros = jnp.zeros((B,), jnp.float32)
+  zeros = jnp.zeros((B,), models.wide(x_BTD))
   sums, _ = jax.lax.scan(
     one_chunk,
     RowSums(zeros, zeros, zeros),

@@ -199,12 +199,12 @@ def _of_device(
     d_gcV = (d_gcV * weights_gc[..., None]).astype(dtype)
     if with_head:
       dhead_DV = dhead_DV + jnp.einsum(
-        'gcD,gcV->DV', x_gcD, d_gcV, preferred_element_type=jnp.float32
+        'gcD,gcV->DV', x_gcD, d_gcV, preferred_element_type=models.wide(x_gcD)
       )
     return (sums, dhead_DV), jnp.einsum('gcV,DV->gcD', d_gcV, whole_DV)
 
-  zeros = jnp.zeros((x_gTD.shape[0],), jnp.float32)
-  dhead = jnp.zeros(whole_DV.shape if with_head else (), jnp.float32)
+  zeros = jnp.zeros((x_gTD.shape[0],), models.wide(x_BTD))
+  dhead = jnp.zeros(whole_DV.shape if with_head else (), zeros.dtype)
   (sums, dhead), dx_JgcD = jax.lax.scan(
     one_chunk, (RowSums(zeros, zeros, zeros), dhead), inputs
   )

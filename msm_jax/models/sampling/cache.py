@@ -21,6 +21,7 @@ from msm_jax.models import layers
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
 from msm_jax.models.decoder import scores_of
+from msm_jax.models.precision import wide
 
 
 class LayerCache(NamedTuple):
@@ -100,7 +101,7 @@ def decode_mix(
       'BKGC,BKCS->BKGS',
       q_BTHC.reshape(B, K, H // K, C),
       k_BKCS,
-      preferred_element_type=jnp.float32,
+      preferred_element_type=wide(q_BTHC),
     )
     weights_BKGS = attention.masked_softmax(
       products_BKGS, mask_BS[:, None, None], scores_of(config, kind)
