@@ -14,6 +14,7 @@ CORE = [
   'flax',
   'fsspec',
   'gcsfs',
+  'google-crc32c',
   'grain',
   'jax',
   'jinja2',

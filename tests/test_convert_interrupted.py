@@ -114,12 +114,8 @@ def test_an_export_that_was_killed_leaves_the_older_one(theirs, tmp_path):
 @contextlib.contextmanager
 def bucket_environment():
   """Environment of processes that use an emulated bucket."""
-  with gcs.emulator() as environment:
-    yield {
-      **environment,
-      'TENSORSTORE_GCS_HTTP_URL': environment['STORAGE_EMULATOR_HOST'],
-      'JAX_PLATFORMS': 'cpu',
-    }
+  with gcs.emulator() as server:
+    yield {**server.environment, 'JAX_PLATFORMS': 'cpu'}
 
 
 @pytest.mark.slow

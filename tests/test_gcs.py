@@ -44,8 +44,8 @@ print(json.dumps(found))
 
 @pytest.fixture(scope='module')
 def environment():
-  with gcs.emulator() as environment:
-    yield environment
+  with gcs.emulator() as server:
+    yield server.environment
 
 
 def run(environment, *arguments):

@@ -382,7 +382,7 @@ def test_the_store_may_be_elsewhere_and_must_be_for_a_bucket(tmp_path):
 
 def test_a_corpus_is_published_into_a_bucket(tmp_path):
   _offline(tmp_path)
-  with gcs.emulator() as environment:
+  with gcs.emulator() as server:
     arguments = [
       *pipeline_process.command(tmp_path)[:-1],
       f'--store={tmp_path / "answers.sqlite"}',
@@ -392,7 +392,7 @@ def test_a_corpus_is_published_into_a_bucket(tmp_path):
       return subprocess.run(
         [*arguments, f'--out={place}'],
         cwd=pipeline_process.ROOT,
-        env=environment,
+        env=server.environment,
         capture_output=True,
         check=False,
         text=True,
@@ -415,7 +415,7 @@ def test_a_corpus_is_published_into_a_bucket(tmp_path):
     read = subprocess.run(
       [sys.executable, '-c', code, place],
       cwd=pipeline_process.ROOT,
-      env=environment,
+      env=server.environment,
       capture_output=True,
       check=True,
       text=True,
