@@ -7,6 +7,7 @@ import time
 import browser
 import hypothesis
 import pytest
+import tpu_compiler
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -44,3 +45,9 @@ def driver(tmp_path_factory):
   """A browser; see `browser.started`."""
   with browser.started(tmp_path_factory.mktemp('profile')) as driver:
     yield driver
+
+
+@pytest.fixture
+def with_libtpu(monkeypatch):
+  """The environment of processes that compile for TPUs; see `tpu_compiler`."""
+  return tpu_compiler.environment(monkeypatch)

@@ -6,40 +6,20 @@ without.
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import processes
 import pytest
+import tpu_compiler
 
-from msm_jax import schema
 from msm_jax.compilation import budgets
 from msm_jax.compilation import libtpu
 
 BUDGETS = processes.ROOT / 'configs' / 'budgets'
 FILES = sorted(BUDGETS.glob('*.json'))
 TEXTS = pathlib.Path(__file__).parent / 'hlo'
-# Where the Makefile puts libtpu.
-APART = pathlib.Path(sys.prefix) / (
-  f'libtpu-{sys.version_info.major}.{sys.version_info.minor}'
-)
-
-
-@pytest.fixture
-def with_libtpu(monkeypatch):
-  """The environment of processes that can compile for TPUs; or a skip."""
-  monkeypatch.syspath_prepend(str(APART))
-  try:
-    libtpu.check()
-  except schema.ConfigError as e:
-    pytest.skip(str(e))
-  paths = (APART, processes.ROOT, processes.ROOT / 'tests')
-  return {
-    **processes.environment(),
-    'PYTHONPATH': os.pathsep.join(map(str, paths)),
-  }
 
 
 def _compile(budget, path, environment):
@@ -51,14 +31,7 @@ def _compile(budget, path, environment):
     f'--budget={path}',
     *(f'--option={k}={v}' for k, v in budget.compiler_options.items()),
   ]
-  return subprocess.run(
-    [sys.executable, '-m', 'msm_jax.compile', *arguments],
-    cwd=processes.ROOT,
-    env=environment,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return tpu_compiler.compiled(environment, *arguments)
 
 
 @pytest.mark.slow

@@ -50,6 +50,9 @@ def _job(**changes):
     topology=topology_lib.parse('v5p:4x4x4'),
     mesh={'data': 64},
     price=2.0,
+    loss_chunk=512,
+    loss_group=4,
+    compiler_options={'xla_a': 'true', 'xla_b': '1'},
   )
   return dataclasses.replace(job, **changes)
 
@@ -130,6 +133,7 @@ def test_a_report_is_readable():
   text = display.of(_report())
   for part in (
     'phase midtrain: 1,000 updates of 64 × 4,096 tokens on v5p:4x4x4 (64 chips',
+    'program      loss_chunk 512, loss_group 4; 2 XLA options',
     'memory       7.5 GiB of 16 GiB a device (47%): parameters 1 GiB',
     'largest temporaries: 3 GiB bf16[2,3]',
     'all-gather            bf16  ici   64         yes     4     20    671 MB',
@@ -429,6 +433,6 @@ def test_an_option_that_xla_does_not_have_is_an_error_of_the_config():
   )
   lowered = jax.jit(jnp.sin).lower(1.0)
   with pytest.raises(
-    schema.ConfigError, match=r'^option: xla_nonsense: .*No such'
+    schema.ConfigError, match=r'^xla_options\.xla_nonsense: .*No such'
   ):
     phases.read(lowered.compile, target)

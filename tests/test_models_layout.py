@@ -1,5 +1,7 @@
 """Which axis of an array is cut over which axis of a mesh."""
 
+import types
+
 import jax
 from jax.sharding import PartitionSpec
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from msm_jax import models
 from msm_jax import schema
 from msm_jax.models import layout as layout_lib
+from msm_jax.models import tpus
 
 
 def _layout(data=1, fsdp=1, context=1, tensor=1, inner=1):
@@ -53,6 +56,10 @@ def test_axes_of_one_device_cut_nothing():
     ({}, 8, (8, 1, 1, 1, 1)),
     ({'fsdp': 4}, 8, (2, 4, 1, 1, 1)),
     ({'data': 1, 'fsdp': -1, 'tensor': 2}, 8, (1, 4, 1, 1, 2)),
+    ({'fsdp': -1}, 8, (1, 8, 1, 1, 1)),
+    ({'fsdp': -1, 'num_slices': 2}, 8, (2, 4, 1, 1, 1)),
+    ({'tensor': -1, 'fsdp': 2}, 8, (1, 2, 1, 1, 4)),
+    ({'fsdp': 2, 'fsdp_inner': -1}, 8, (1, 2, 4, 1, 1)),
     ({'data': 2, 'fsdp': 2, 'context': 2, 'tensor': 1}, 8, (2, 2, 1, 2, 1)),
     ({'num_slices': 2, 'fsdp': 4}, 16, (4, 4, 1, 1, 1)),
   ],
@@ -63,11 +70,58 @@ def test_one_axis_is_what_is_left(config, n_devices, expected):
 
 
 @pytest.mark.parametrize(
+  'config, expected',
+  [
+    ({'fsdp': -1}, (1, 8, 4, 1, 1)),
+    ({'fsdp': 32}, (1, 8, 4, 1, 1)),
+    # Both parts are given, or it is no whole slice.
+    ({'fsdp': -1, 'fsdp_inner': 1}, (1, 32, 1, 1, 1)),
+    ({'fsdp': -1, 'fsdp_inner': 2}, (1, 16, 2, 1, 1)),
+    ({'fsdp': 16}, (2, 16, 1, 1, 1)),
+    ({'fsdp': -1, 'tensor': 2}, (1, 16, 1, 1, 2)),
+    ({}, (32, 1, 1, 1, 1)),
+  ],
+)
+def test_fsdp_over_a_whole_plane_is_cut_along_its_dimensions(config, expected):
+  sizes = models.MeshConfig(**config).sizes(32, (8, 4))
+  assert tuple(sizes.values()) == expected
+
+
+def test_each_slice_that_is_a_plane_is_cut_along_its_dimensions():
+  config = models.MeshConfig(fsdp=-1, num_slices=2)
+  sizes = config.sizes(64, (8, 4))
+  assert tuple(sizes.values()) == (2, 8, 4, 1, 1)
+
+
+def _chips(kind, shape, slices=1):
+  return [
+    types.SimpleNamespace(device_kind=kind, coords=coords, slice_index=i)
+    for i in range(slices)
+    for coords in np.ndindex(shape)
+  ]
+
+
+def test_slices_of_chips_that_lie_in_a_plane_are_known():
+  flat = _chips('TPU v5 lite', (8, 4, 1), slices=2)
+  assert tpus.generation(flat[0]) == 'v5e'
+  assert tpus.plane(flat) == (8, 4)
+  assert tpus.plane(_chips('TPU v6 lite', (16, 16, 1))) == (16, 16)
+  assert tpus.plane(_chips('TPU v5', (8, 4, 1))) is None
+  # Not all chips of a rectangle.
+  assert tpus.plane(flat[:31]) is None
+  assert tpus.plane(jax.devices()) is None
+
+
+@pytest.mark.parametrize(
   'config, message',
   [
     ({'fsdp': 0}, r'mesh\.fsdp: 0, expected at least 1, or -1 for what'),
     ({'num_slices': -1}, r'mesh\.num_slices: -1, expected at least 1$'),
-    ({'fsdp': -1}, r'mesh\.fsdp: -1, but mesh\.data is -1 as well'),
+    (
+      {'data': -1, 'fsdp': -1},
+      r'mesh\.fsdp: -1, but mesh\.data is -1 as well',
+    ),
+    ({'fsdp_inner': 'two'}, r"mesh\.fsdp_inner: 'two', expected one of"),
   ],
 )
 def test_sizes_that_mean_nothing_are_refused(config, message):

@@ -23,7 +23,7 @@ class Budget:
     topology: For instance `'v5p:4x4x4'`.
     num_slices: Slices.
     limits: The most that each figure may be; keys of `figures`.
-    compiler_options: XLA's.
+    compiler_options: XLA's, besides those of the config.
     versions: Of JAX and libtpu with which the limits were found.
   """
 

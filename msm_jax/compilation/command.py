@@ -16,6 +16,7 @@ from msm_jax.compilation import phases
 from msm_jax.compilation import report as report_lib
 from msm_jax.compilation import sweep as sweep_lib
 from msm_jax.log import logger
+from msm_jax.models import tpus
 
 Reports = list[report_lib.Report | report_lib.Refusal]
 
@@ -111,7 +112,10 @@ def _sweep(
   for phase in config.phases:
     tried = []
     n_devices = target.topology.n_devices
-    for variant in sweep_lib.variants(config, phase.name, n_devices):
+    plane = tpus.plane(target.devices)
+    for variant in sweep_lib.variants(
+      config, phase.name, n_devices, plane=plane
+    ):
       (report,) = phases.reports(variant.config, target)
       tried.append(sweep_lib.Tried(variant, report))
       logger.info('%s', sweep_lib.table(tried[-1:]).splitlines()[1])

@@ -58,7 +58,9 @@ def _head(job: report_lib.Job) -> list[str]:
   mesh = ' × '.join(f'{axis} {n}' for axis, n in job.mesh.items())
   return [
     f'phase {job.phase}: {job.updates:,} updates of {job.batch_size} × '
-    f'{job.seq_len:,} tokens on {slices}{t.name} ({t.n_chips} chips; {mesh})'
+    f'{job.seq_len:,} tokens on {slices}{t.name} ({t.n_chips} chips; {mesh})',
+    f'  program      loss_chunk {job.loss_chunk}, loss_group {job.loss_group}; '
+    f'{len(job.compiler_options)} XLA options',
   ]
 
 

@@ -25,6 +25,7 @@ from msm_jax.compilation import topology as topology_lib
 from msm_jax.log import logger
 from msm_jax.training import flops
 from msm_jax.training import step as step_lib
+from msm_jax.training import xla_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Target:
   Attributes:
     topology: The chips.
     devices: JAX devices that stand for them.
-    compiler_options: XLA's, by name.
+    compiler_options: XLA's, by name, which override those of the config.
     price: US dollars per chip-hour; None if it is not known.
   """
 
@@ -82,7 +83,8 @@ def text(compiled: jax.stages.Compiled) -> str:
 
 
 def read(
-  compile_with: Callable[[dict[str, str]], jax.stages.Compiled], target: Target
+  compile_with: Callable[[dict[str, str]], jax.stages.Compiled],
+  target: Target,
 ) -> Compiled:
   """Compiles something and reads it.
 
@@ -123,7 +125,7 @@ def _bad_option(error: Exception, target: Target) -> schema.ConfigError | None:
   if 'INVALID_ARGUMENT' not in words or not named:
     return None
   first, *_ = str(error).splitlines()
-  return schema.ConfigError(f'option: {named[0]}: {first}')
+  return schema.ConfigError(f'xla_options.{named[0]}: {first}')
 
 
 def reports(
@@ -145,8 +147,12 @@ def reports(
   made: dict[step_lib.StepKey, Compiled | memory_lib.DoesNotFitError] = {}
   mesh = models.make_mesh(config.mesh, target.devices)
   layout = models.Layout(mesh)
+  options = xla_options.of_mesh(
+    config.xla_options, mesh, target.compiler_options
+  )
+  target = dataclasses.replace(target, compiler_options=options)
   for phase in config.phases:
-    key = step_lib.StepKey.of(phase, config)
+    key = step_lib.StepKey.of(phase, config, layout)
     model = models.Model(config.model, key.lora)
     job = report_lib.Job(
       phase=phase.name,
@@ -159,7 +165,9 @@ def reports(
       topology=target.topology,
       mesh=dict(mesh.shape),
       price=target.price,
-      compiler_options=target.compiler_options,
+      loss_chunk=key.loss_chunk,
+      loss_group=key.loss_group,
+      compiler_options=options,
     )
     if key not in made:
       logger.info('compiling phase %s for %s', phase.name, target.topology.name)

@@ -26,7 +26,9 @@ class Job:
     topology: The chips.
     mesh: Devices along each axis.
     price: US dollars per chip-hour; None if it is not known.
-    compiler_options: XLA's.
+    loss_chunk: Positions whose logits exist at the same time.
+    loss_group: Devices that share the vocabulary in the loss.
+    compiler_options: XLA's, all of them.
   """
 
   phase: str
@@ -38,7 +40,9 @@ class Job:
   topology: topology_lib.Topology
   mesh: Mapping[str, int]
   price: float | None
-  compiler_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  loss_chunk: int
+  loss_group: int = 1
+  compiler_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   @property
   def tokens(self) -> int:
@@ -57,6 +61,8 @@ class Job:
       'batch_size': self.batch_size,
       'seq_len': self.seq_len,
       'updates': self.updates,
+      'loss_chunk': self.loss_chunk,
+      'loss_group': self.loss_group,
       'compiler_options': dict(self.compiler_options),
     }
 

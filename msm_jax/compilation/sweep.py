@@ -32,14 +32,19 @@ class Variant:
 
 
 def meshes(
-  config: layout_lib.MeshConfig, n_devices: int
+  config: layout_lib.MeshConfig,
+  n_devices: int,
+  plane: tuple[int, int] | None = None,
 ) -> list[layout_lib.MeshConfig]:
   """Returns the configured mesh, and others that are usual.
 
   All devices of a slice share parameters; or they do so in groups, of which
   each cuts heads, MLP and vocabulary over 2 or 4 devices.
   """
-  inner = max(config.fsdp_inner, 1)  # -1 is for the outer one here.
+  inner = config.fsdp_inner
+  if isinstance(inner, int):
+    inner = max(inner, 1)  # -1 is for the outer one here.
+  given = 1 if isinstance(inner, str) else inner
   usual = [config] + [
     layout_lib.MeshConfig(
       data=config.num_slices,
@@ -49,9 +54,11 @@ def meshes(
       num_slices=config.num_slices,
     )
     for tensor in _TENSOR
-    if n_devices % (config.num_slices * inner * tensor) == 0
+    if n_devices % (config.num_slices * given * tensor) == 0
   ]
-  by_sizes = {tuple(m.sizes(n_devices).values()): m for m in reversed(usual)}
+  by_sizes = {
+    tuple(m.sizes(n_devices, plane).values()): m for m in reversed(usual)
+  }
   return list(reversed(by_sizes.values()))
 
 
@@ -60,6 +67,7 @@ def variants(
   phase: str,
   n_devices: int,
   *,
+  plane: tuple[int, int] | None = None,
   batch_factors: Sequence[int] = _BATCH_FACTORS,
   remat: Sequence[str] = tuple(models.REMAT_POLICIES),
 ) -> Iterator[Variant]:
@@ -69,17 +77,18 @@ def variants(
     config: The run.
     phase: Name of its phase.
     n_devices: For which it is compiled.
+    plane: How they lie; see `tpus.plane`.
     batch_factors: By what the configured batch is multiplied. A budget in
       updates is divided by it, so that all variants see the same tokens.
     remat: Policies for rematerialisation.
   """
   (chosen,) = (p for p in config.phases if p.name == phase)
   for mesh, factor, policy in itertools.product(
-    meshes(config.mesh, n_devices), batch_factors, remat
+    meshes(config.mesh, n_devices, plane), batch_factors, remat
   ):
     updates = chosen.updates and -(-chosen.updates // factor)
     size = chosen.batch_size * factor
-    sizes = mesh.sizes(n_devices)
+    sizes = mesh.sizes(n_devices, plane)
     cut = ', '.join(f'{axis} {n}' for axis, n in sizes.items() if n > 1)
     label = f'batch {size}, remat {policy}, {cut or "one device"}'
     try:
@@ -104,10 +113,12 @@ def _check(config: training.RunConfig, sizes: dict[str, int]) -> None:
     ConfigError: If it cannot.
   """
   (phase,) = config.phases
-  key = step_lib.StepKey.of(phase, config)
-  mesh = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
+  layout = models.Layout(
+    jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
+  )
+  key = step_lib.StepKey.of(phase, config, layout)
   model = models.Model(config.model, key.lora)
-  step_lib.check_shapes(model, key, models.Layout(mesh))
+  step_lib.check_shapes(model, key, layout)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ The axes of a mesh:
   it is the one that crosses slices (DCN).
 `fsdp`: rows as well, but with parameters and moments cut (ZeRO-3; Rajbhandari
   et al., arXiv 1910.02054).
-`fsdp_inner`: the same again. Some tori scatter gradients over two of their
-  dimensions, one after the other, better than over all chips at once.
+`fsdp_inner`: the same again. Tori of two dimensions scatter gradients over one
+  of them after the other better than over all chips at once.
 `context`: positions of a sequence; keys and values are gathered.
 `tensor`: heads, the MLP's width and the vocabulary (Shoeybi et al., arXiv
   1909.08053).
@@ -34,6 +34,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from msm_jax import schema
+from msm_jax.models import tpus
 
 MESH_AXES = ('data', 'fsdp', 'fsdp_inner', 'context', 'tensor')
 FSDP = ('fsdp', 'fsdp_inner')
@@ -77,43 +78,68 @@ class MeshConfig:
   """Sizes of the mesh's axes; see the head of this file.
 
   Attributes:
-    data: One of the sizes may be -1: as many as there are devices left.
+    data: One of the sizes may be -1: as many as there are devices left. None
+      is -1 unless another is, and then one for each slice.
     fsdp: Over how many devices parameters are cut.
-    fsdp_inner: Over how many each of those parts is cut again.
+    fsdp_inner: Over how many each of those parts is cut again. With `'auto'`
+      `fsdp` counts both, and is cut in two where it is all of a slice whose
+      chips lie in a plane.
     context: Over how many a sequence is cut.
     tensor: Over how many heads, MLP and vocabulary are cut.
     num_slices: Slices of a TPU that only DCN connects; divides `data`.
   """
 
-  data: int = -1
+  data: int | None = None
   fsdp: int = 1
-  fsdp_inner: int = 1
+  fsdp_inner: int | str = 'auto'
   context: int = 1
   tensor: int = 1
   num_slices: int = 1
 
   def __post_init__(self):
-    for name in (*MESH_AXES, 'num_slices'):
-      size = getattr(self, name)
+    if isinstance(self.fsdp_inner, str):
+      schema.one_of(self.fsdp_inner, ['auto'], 'mesh.fsdp_inner')
+    given = {**self._given, 'num_slices': self.num_slices}
+    for name, size in given.items():
       if size < 1 and not (size == -1 and name != 'num_slices'):
         raise ValueError(
           f'mesh.{name}: {size}, expected at least 1'
           + ('' if name == 'num_slices' else ', or -1 for what is left')
         )
-    left = [name for name in MESH_AXES if getattr(self, name) == -1]
+    left = [name for name, size in self._given.items() if size == -1]
     if len(left) > 1:
       raise ValueError(
         f'mesh.{left[1]}: -1, but mesh.{left[0]} is -1 as well; one only can '
         'be what is left'
       )
 
-  def sizes(self, n_devices: int) -> dict[str, int]:
+  @property
+  def _given(self) -> dict[str, int]:
+    """Sizes as given, `fsdp` counting both parts where they are not."""
+    sizes = {
+      'fsdp': self.fsdp,
+      'fsdp_inner': 1 if isinstance(self.fsdp_inner, str) else self.fsdp_inner,
+      'context': self.context,
+      'tensor': self.tensor,
+    }
+    data = self.data
+    if data is None:
+      data = self.num_slices if -1 in sizes.values() else -1
+    return {'data': data, **sizes}
+
+  def sizes(
+    self, n_devices: int, plane: tuple[int, int] | None = None
+  ) -> dict[str, int]:
     """Returns the sizes over so many devices, in the order of `MESH_AXES`.
+
+    Args:
+      n_devices: All that there are.
+      plane: See `tpus.plane`.
 
     Raises:
       ConfigError: If the axes do not make up the devices.
     """
-    sizes = {name: getattr(self, name) for name in MESH_AXES}
+    sizes = self._given
     given = math.prod(size for size in sizes.values() if size != -1)
     shown = ' × '.join(f'{k} {v}' for k, v in sizes.items() if v not in (-1, 1))
     if -1 in sizes.values():
@@ -134,6 +160,10 @@ class MeshConfig:
         f'mesh.data: {sizes["data"]} is not a multiple of mesh.num_slices = '
         f'{self.num_slices}; only copies can lie on several slices'
       )
+    if (
+      self.fsdp_inner == 'auto' and plane and sizes['fsdp'] == math.prod(plane)
+    ):
+      sizes |= {'fsdp': plane[0], 'fsdp_inner': plane[1]}
     return sizes
 
 
@@ -148,12 +178,14 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     ConfigError: If the axes do not make up the devices.
   """
   devices = list(jax.devices() if devices is None else devices)
-  sizes = config.sizes(len(devices))
+  sizes = config.sizes(len(devices), tpus.plane(devices))
   shape = tuple(sizes.values())
   if config.num_slices > 1:
     within = (sizes['data'] // config.num_slices, *shape[1:])
     across = (config.num_slices, *(1 for _ in shape[1:]))
-    array = mesh_utils.create_hybrid_device_mesh(within, across, devices)
+    array = mesh_utils.create_hybrid_device_mesh(
+      within, across, devices, allow_split_physical_axes=True
+    )
   else:
     array = mesh_utils.create_device_mesh(
       shape, devices, allow_split_physical_axes=True

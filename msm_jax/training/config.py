@@ -16,6 +16,7 @@ from msm_jax.models import crossing
 from msm_jax.models import lora as lora_lib
 from msm_jax.models.layout import MeshConfig
 from msm_jax.phase import Phase
+from msm_jax.training import xla_options
 
 DECAYS = ('constant', 'cosine', 'linear')
 CARRY = ('carry', 'fresh')
@@ -170,8 +171,12 @@ class RunConfig(data.DataConfig):
     checkpoint: When to save.
     mesh: How rows, sequences and parameters are cut over the devices.
     loss_chunk: Positions per chunk of the cross-entropy; divides `seq_len`.
+      `'auto'`: see `msm_jax.training.loss_sizes`.
     loss_group: Neighbours on the last axis of fsdp that share the vocabulary in
-      the loss; see `msm_jax.training.mesh_loss`.
+      the loss; see `msm_jax.training.mesh_loss`. `'auto'`: `loss_sizes`.
+    xla_options: With which steps are compiled: `'auto'`, `'none'`, or a mapping
+      from names to values that is laid over those of `'auto'`; None takes one
+      away. See `msm_jax.training.xla_options`.
     max_loss_jump: Nats by which the loss may exceed its mean over the last 20
       updates before the run is stopped as exploding.
     log_wandb: Whether to mirror the metrics to Weights & Biases.
@@ -182,18 +187,26 @@ class RunConfig(data.DataConfig):
   init_from: InitFrom | None = None
   checkpoint: CheckpointConfig = CheckpointConfig()
   mesh: MeshConfig = MeshConfig()  # noqa: RUF009 - is frozen.
-  loss_chunk: int = 64
-  loss_group: int = 1
+  loss_chunk: int | str = 'auto'
+  loss_group: int | str = 'auto'
+  xla_options: str | dict[str, str | bool | int | float | None] = 'auto'
   max_loss_jump: float = 3.0
   log_wandb: bool = False
 
   def __post_init__(self):
     super().__post_init__()
-    _positive(self.loss_chunk, 'loss_chunk')
-    _positive(self.loss_group, 'loss_group')
+    for key in ('loss_chunk', 'loss_group'):
+      if isinstance(value := getattr(self, key), str):
+        schema.one_of(value, ('auto',), key)
+      else:
+        _positive(value, key)
+    if isinstance(self.xla_options, str):
+      schema.one_of(self.xla_options, xla_options.NAMED, 'xla_options')
     _positive(self.max_loss_jump, 'max_loss_jump')
     for i, phase in enumerate(self.phases):
-      if phase.seq_len % min(self.loss_chunk, phase.seq_len):
+      if not isinstance(self.loss_chunk, str) and (
+        phase.seq_len % min(self.loss_chunk, phase.seq_len)
+      ):
         raise ValueError(
           f'loss_chunk: {self.loss_chunk} does not divide phases[{i}].seq_len '
           f'= {phase.seq_len}'
@@ -261,6 +274,7 @@ _NO_EFFECT = (
   'max_loss_jump',
   'mesh',
   'loss_group',
+  'xla_options',
 )
 
 

@@ -26,6 +26,7 @@ from msm_jax.training import preemption
 from msm_jax.training import programs as programs_lib
 from msm_jax.training import starting
 from msm_jax.training import step as step_lib
+from msm_jax.training import xla_options
 from msm_jax.training.config import RunConfig
 from msm_jax.training.result import params_sha256
 from msm_jax.training.result import Result
@@ -57,6 +58,7 @@ class Trainer:
     self._config, self._workdir = config, workdir
     self._mesh = models.make_mesh(config.mesh)
     self._layout = models.Layout(self._mesh)
+    self._options = xla_options.of_mesh(config.xla_options, self._mesh)
     tokenizer = tokenizers.load_tokenizer(config.tokenizer)
     _check_vocabulary(tokenizer, config)
     self._mixtures = [
@@ -119,6 +121,9 @@ class Trainer:
         f'{k} {v}' for k, v in self._mesh.shape.items() if v > 1
       )
       logger.info('mesh: %s', sizes)
+    if self._options:
+      shown = ' '.join(f'{k}={v}' for k, v in self._options.items())
+      logger.info('XLA options: %s', shown)
     with contextlib.ExitStack() as stack:
       self._stack = stack
       self._checkpoints = stack.enter_context(
@@ -131,7 +136,9 @@ class Trainer:
         )
       )
       self._listener = stack.enter_context(preemption.Listener())
-      self._programs = programs_lib.Programs(self._config.model, self._layout)
+      self._programs = programs_lib.Programs(
+        self._config.model, self._layout, self._options
+      )
       stack.callback(self._programs.close)
       step, self._start = self._restore_or_init()
       self._writer = stack.enter_context(
@@ -225,7 +232,7 @@ class Trainer:
     return data.prefetch(batch, first, updates, depth=_PREFETCH)
 
   def _key(self, plan: phases.Plan) -> step_lib.StepKey:
-    return step_lib.StepKey.of(plan.phase, self._config)
+    return step_lib.StepKey.of(plan.phase, self._config, self._layout)
 
   def _warm_next(self, plan: phases.Plan) -> None:
     """Compiles the next phase's step and fills its loader, meanwhile."""

@@ -1,6 +1,7 @@
 """Compiled programs, made in the background before they are needed."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent import futures
 from typing import Any
 
@@ -16,8 +17,14 @@ Key = step_lib.StepKey | crossing.Crossing
 class Programs:
   """Compiles each program once; the next phase's while this one runs."""
 
-  def __init__(self, config: models.DecoderConfig, layout: models.Layout):
+  def __init__(
+    self,
+    config: models.DecoderConfig,
+    layout: models.Layout,
+    compiler_options: Mapping[str, str],
+  ):
     self._config, self._layout = config, layout
+    self._options = compiler_options
     self._pool = futures.ThreadPoolExecutor(1, thread_name_prefix='compile')
     self._made: dict[Key, futures.Future[Any]] = {}
 
@@ -30,7 +37,7 @@ class Programs:
     if isinstance(key, crossing.Crossing):
       return key.compile(self._layout)
     model = models.Model(self._config, key.lora)
-    return step_lib.compile_step(model, key, self._layout)
+    return step_lib.compile_step(model, key, self._layout, self._options)
 
   def step(self, key: step_lib.StepKey) -> jax.stages.Compiled:
     """Returns the compiled update, waiting for it if need be."""

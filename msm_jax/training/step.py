@@ -22,6 +22,7 @@ from msm_jax import schema
 from msm_jax.models import axes
 from msm_jax.models import lora as lora_lib
 from msm_jax.training import loss as loss_lib
+from msm_jax.training import loss_sizes
 from msm_jax.training import mesh_loss
 from msm_jax.training import optimizer
 from msm_jax.training.config import OptimizerConfig
@@ -82,13 +83,30 @@ class StepKey:
   lora: lora_lib.LoRAConfig | None = None
 
   @classmethod
-  def of(cls, phase: PhaseConfig, run: RunConfig) -> 'StepKey':
+  def of(
+    cls, phase: PhaseConfig, run: RunConfig, layout: models.Layout
+  ) -> 'StepKey':
+    """Returns the key of a phase, its choices made where they are `'auto'`."""
+    sizes: dict[str, Any] = {
+      # Less than one where rows cannot be dealt; `check_shapes` says so.
+      'rows': max(
+        phase.batch_size // (phase.accumulation * layout.size(*models.ROWS)), 1
+      ),
+      'length': phase.seq_len,
+      'vocab_size': run.model.vocab_size,
+      'layout': layout,
+    }
+    chunk, group = run.loss_chunk, run.loss_group
+    if isinstance(chunk, str):
+      chunk = loss_sizes.chunk(**sizes)
+    if isinstance(group, str):
+      group = loss_sizes.group(**sizes, trains_head=phase.lora is None)
     return cls(
       batch_size=phase.batch_size,
       seq_len=phase.seq_len,
       accumulation=phase.accumulation,
-      loss_chunk=min(run.loss_chunk, phase.seq_len),
-      loss_group=run.loss_group,
+      loss_chunk=min(chunk, phase.seq_len),
+      loss_group=group,
       z_loss=phase.z_loss,
       optimizer=phase.optimizer,
       lora=phase.lora,
@@ -267,6 +285,12 @@ def check_shapes(
     raise schema.ConfigError(
       f'loss_group: {key.loss_group} does not divide {last}, the devices of '
       'the last axis of fsdp'
+    )
+  vocabulary = layout.size('tensor') * key.loss_group
+  if model.config.vocab_size % vocabulary:
+    raise schema.ConfigError(
+      f'model.vocab_size: {model.config.vocab_size} is not a multiple of '
+      f'mesh.tensor × loss_group = {vocabulary}'
     )
   models.check_layout(model.config.attention, layout)
   layout.check('model.vocab_size', (model.config.vocab_size,), ('vocab',))
