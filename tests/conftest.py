@@ -5,6 +5,7 @@ import pathlib
 import time
 
 import browser
+import gcs
 import hypothesis
 import pytest
 import tpu_compiler
@@ -26,6 +27,15 @@ hypothesis.settings.register_profile(
   'default', deadline=None, derandomize=True, database=None
 )
 hypothesis.settings.load_profile('default')
+
+
+@pytest.fixture
+def cloud(monkeypatch):
+  """A Cloud Storage; in this process too, `gs://` is there for the test."""
+  with gcs.emulator() as server:
+    for name, value in server.environment.items():
+      monkeypatch.setenv(name, value)
+    yield server
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
   if 'die_uploading' in flags:
     die_at(
       int(flags['die_uploading']),
-      (fsspec.get_filesystem_class('gs'), '_put_file'),
+      (fsspec.get_filesystem_class('gs'), 'upload'),
     )
   convert.convert(
     flags['from'],

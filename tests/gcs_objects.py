@@ -119,11 +119,27 @@ class Bucket:
     return there
 
   def insert(
-    self, name: str, data: bytes, query: Query, *, composite: bool = False
+    self,
+    name: str,
+    data: bytes,
+    query: Query,
+    *,
+    composite: bool = False,
+    crc32c: str | None = None,
   ) -> Object:
+    """Makes the live object, unless it is not what the client says.
+
+    A checksum in the resource is compared with the data (`data-validation`).
+    """
     with self._lock:
       check(query, self._objects.get(name))
       new = Object(name, data, next(self._generations), composite)
+      if crc32c not in (None, found := new.hashes()['crc32c']):
+        raise Refused(
+          400,
+          f'Provided CRC32C "{crc32c}" doesn\'t match calculated CRC32C '
+          f'"{found}".',
+        )
       self._objects[name] = new
       return new
 

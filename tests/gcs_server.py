@@ -37,7 +37,7 @@ class Fault:
         asked for was done.
       'truncated': It is closed there, short of its `Content-Length`.
       'short': Only half of the body is sent, and its length says so.
-      'garbled': A bit of the body is another.
+      'garbled': A bit of the body is another, of an upload that of the request.
       'silent': No byte of an answer comes until the client has gone.
       'stale': A listing of objects as it was when the fault was made.
     skip: How many matching requests go well before.
@@ -89,7 +89,7 @@ class Server:
     self.buckets = {name: gcs_objects.Bucket(name) for name in buckets}
     self.requests: list[str] = []
     self._faults: list[Fault] = []
-    self._uploads: dict[str, tuple[str, str, dict[str, str], bytearray]] = {}
+    self._uploads: dict[str, tuple[Any, ...]] = {}
     self._finished: dict[str, Answer] = {}
     self._ids = itertools.count()
     self._lock = threading.Lock()
@@ -109,8 +109,6 @@ class Server:
       **os.environ,
       'STORAGE_EMULATOR_HOST': self.url,
       'TENSORSTORE_GCS_HTTP_URL': self.url,
-      # Without this gcsfs asks for what no emulator has, and waits.
-      'GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT': 'false',
     }
 
   def fail(self, pattern: str, kind: str = 'status', **what: Any) -> Fault:
@@ -244,13 +242,16 @@ class Server:
       return _json(made.resource(bucket.name))
     if kind == 'multipart':
       metadata, data = _parts(headers['Content-Type'], body)
-      made = bucket.insert(metadata['name'], data, query)
+      made = bucket.insert(
+        metadata['name'], data, query, crc32c=metadata.get('crc32c')
+      )
       return _json(made.resource(bucket.name))
     name = query.get('name') or json.loads(body)['name']
     # A precondition that fails now fails now (`performing-resumable-uploads`).
     gcs_objects.check(query, bucket.snapshot().get(name))
     session = f'session-{next(self._ids)}'
-    self._uploads[session] = bucket.name, name, query, bytearray()
+    told = json.loads(body or b'{}').get('crc32c')
+    self._uploads[session] = bucket.name, name, query, told, bytearray()
     location = f'{self.url}{path}?uploadType=resumable&upload_id={session}'
     return Answer(200, b'', {'Location': location})
 
@@ -266,7 +267,7 @@ class Server:
       return self._finished[session]
     if session not in self._uploads:
       raise gcs_objects.Refused(404, 'No such upload session')
-    bucket, name, query, data = self._uploads[session]
+    bucket, name, query, told, data = self._uploads[session]
     if method == 'DELETE':
       del self._uploads[session]
       return Answer(499)
@@ -279,7 +280,7 @@ class Server:
       if total == '*' and len(data) % (256 << 10):
         raise gcs_objects.Refused(400, 'chunks are multiples of 256 KiB')
     if total != '*' and len(data) == int(total):
-      made = self._bucket(bucket).insert(name, bytes(data), query)
+      made = self._bucket(bucket).insert(name, bytes(data), query, crc32c=told)
       del self._uploads[session]
       self._finished[session] = _json(made.resource(bucket))
       return self._finished[session]
@@ -291,12 +292,15 @@ class Server:
 def _parts(content_type: str, body: bytes) -> tuple[dict[str, Any], bytes]:
   """Metadata and data of `multipart/related` (RFC 2387)."""
   boundary = re.search(r'boundary="?([^";]+)"?', content_type)[1].encode()
-  body = body.replace(b'\r\n', b'\n', 6)
-  _, metadata, data = (b'\n' + body).split(b'\n--' + boundary, 2)
-  data = data[: data.rindex(b'\n--' + boundary)]
+  # The standard wants CR LF; gcsfs sends LF, and Cloud Storage takes both.
+  crlf = body.startswith(b'--' + boundary + b'\r\n')
+  end = b'\r\n' if crlf else b'\n'
+  delimiter = end + b'--' + boundary
+  _, metadata, rest = (end + body).split(delimiter, 2)
+  data = rest[: rest.rindex(delimiter)]
   return (
-    json.loads(metadata.partition(b'\n\n')[2]),
-    data.partition(b'\n\n')[2].removesuffix(b'\r'),
+    json.loads(metadata.partition(end + end)[2]),
+    data.partition(end + end)[2],
   )
 
 
@@ -326,6 +330,12 @@ def _media(there: gcs_objects.Object, wanted: str | None) -> Answer:
     return Answer(416, b'Request range not satisfiable', headers)
   headers['Content-Range'] = f'bytes {begin}-{end - 1}/{size}'
   return Answer(206, there.data[begin:end], headers)
+
+
+def _garbled(data: bytes) -> bytes:
+  """Another bit, near the end: of a multipart upload, in what is stored."""
+  place = max(0, len(data) - 40)
+  return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -364,6 +374,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
       select.select([self.connection], [], [])
       self.close_connection = True
       return None
+    if kind == 'garbled' and url.path.startswith('/upload/'):
+      body, kind = _garbled(body), None
     listings = fault.listings if fault else {}
     answer = app.answer(
       self.command, url.path, query, self.headers, body, listings
@@ -373,12 +385,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     if kind == 'short':
       answer.body = answer.body[: len(answer.body) // 2]
     if kind == 'garbled':
-      middle = len(answer.body) // 2
-      answer.body = (
-        answer.body[:middle]
-        + bytes([answer.body[middle] ^ 1])
-        + answer.body[middle + 1 :]
-      )
+      answer.body = _garbled(answer.body)
     return self._send(answer)
 
   do_GET = do_POST = do_PUT = do_DELETE = _handle

@@ -86,8 +86,8 @@ def test_prepare_makes_the_same_of_it(corpus, tmp_path, source):
     }
 
 
-def test_buckets_are_read_and_written(corpus, tmp_path):
-  remote = f'memory://{tmp_path}'
+def test_buckets_are_read_and_written(corpus, tmp_path, cloud):
+  remote = 'gs://test-bucket/corpora'
   write_corpus(
     f'{remote}/corpus',
     corpus_rows.some_rows(),

@@ -24,11 +24,12 @@ from msm_jax import storage
 SOURCES = ('chats', 'documents', 'neutral')
 
 
-@pytest.fixture(params=['local', 'memory'])
+@pytest.fixture(params=['local', 'gs'])
 def out(request, tmp_path) -> str:
   if request.param == 'local':
     return str(tmp_path / 'corpus')
-  return f'memory://{tmp_path}/corpus'
+  request.getfixturevalue('cloud')
+  return 'gs://test-bucket/here/corpus'
 
 
 def publish(out, rows=None, **options):

@@ -9,9 +9,12 @@ from msm_jax import data
 from msm_jax import storage
 
 
-@pytest.fixture(params=['local', 'memory'])
+@pytest.fixture(params=['local', 'gs'])
 def root(request, tmp_path) -> str:
-  return str(tmp_path) if request.param == 'local' else f'memory://{tmp_path}'
+  if request.param == 'local':
+    return str(tmp_path)
+  request.getfixturevalue('cloud')
+  return 'gs://test-bucket/here'
 
 
 def write(path: str, texts: list[str]) -> str:

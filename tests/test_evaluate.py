@@ -328,8 +328,8 @@ def test_a_folder_without_suites_is_refused(tmp_path, tokenizer):
     evaluate.read_suites(str(tmp_path / 'nowhere'), tokenizer, 'error')
 
 
-def test_suites_can_be_read_from_a_bucket(root, tokenizer):
-  remote = f'memory://{root}/suites'
+def test_suites_can_be_read_from_a_bucket(root, tokenizer, cloud):
+  remote = 'gs://test-bucket/suites'
   for name in ('chat.jsonl', 'text.jsonl'):
     storage.write_atomic(
       f'{remote}/{name}', (root / 'suites' / name).read_bytes()

@@ -6,11 +6,12 @@ import pytest
 from data_gen.gates.finding import find_suites
 
 
-@pytest.fixture(params=['local', 'memory'])
+@pytest.fixture(params=['local', 'gs'])
 def root(request, tmp_path):
   if request.param == 'local':
     return str(tmp_path)
-  return f'memory://{tmp_path}'
+  request.getfixturevalue('cloud')
+  return 'gs://test-bucket/here'
 
 
 def _made(root, *names):

@@ -17,10 +17,10 @@ def test_what_is_not_a_number_has_no_fingerprint():
     storage.fingerprint({'loss': float('nan')})
 
 
-def test_sha256_of_a_file_is_that_of_its_bytes(tmp_path):
+def test_sha256_of_a_file_is_that_of_its_bytes(tmp_path, cloud):
   data = bytes(range(256)) * 5000
   expected = hashlib.sha256(data).hexdigest()
-  for path in (tmp_path / 'file', f'memory://{tmp_path}/file'):
+  for path in (tmp_path / 'file', 'gs://test-bucket/file'):
     storage.write_atomic(path, data)
     assert storage.sha256_file(path) == expected
 

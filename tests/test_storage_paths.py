@@ -8,11 +8,12 @@ import pytest
 from msm_jax import storage
 
 
-@pytest.fixture(params=['local', 'memory'])
+@pytest.fixture(params=['local', 'gs'])
 def root(request, tmp_path):
   if request.param == 'local':
     return str(tmp_path / 'root')
-  return f'memory://{tmp_path}/root'
+  request.getfixturevalue('cloud')
+  return 'gs://test-bucket/here/root'
 
 
 def test_local_paths_and_urls_are_told_apart(tmp_path):

@@ -6,6 +6,8 @@ without a manifest does not exist as far as any reader is concerned, so a killed
 writer leaves nothing that somebody could mistake for a result.
 """
 
+from msm_jax.storage._errors import ConflictError
+from msm_jax.storage._errors import StorageError
 from msm_jax.storage._fingerprints import canonical_json
 from msm_jax.storage._fingerprints import fingerprint
 from msm_jax.storage._fingerprints import sha256_file
@@ -34,10 +36,12 @@ from msm_jax.storage._publish import verify
 
 __all__ = [
   'MANIFEST_NAME',
+  'ConflictError',
   'CorruptError',
   'Manifest',
   'NotPublishedError',
   'Publication',
+  'StorageError',
   'canonical_json',
   'check_place',
   'exists',

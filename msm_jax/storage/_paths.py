@@ -13,6 +13,12 @@ from msm_jax.storage import _staging
 
 Path = str | pathlib.Path
 
+# By name, so that only who uses a bucket waits for gcsfs.
+for _protocol in ('gs', 'gcs'):
+  fsspec.register_implementation(
+    _protocol, 'msm_jax.storage._gcs.FileSystem', clobber=True
+  )
+
 
 def is_remote(path: Path) -> bool:
   """Whether `path` is a URL such as `gs://bucket/key` rather than local."""
@@ -24,12 +30,15 @@ def join(path: Path, *parts: str) -> str:
   return '/'.join([str(path).rstrip('/'), *(p.strip('/') for p in parts)])
 
 
-def filesystem(path: Path) -> tuple[fsspec.AbstractFileSystem, str]:
-  """Returns the file system of a URL and the key in it.
+def filesystem(path: Path) -> tuple[Any, str]:
+  """Returns the file system of a URL, and the bucket and name in it.
 
-  Listings are not cached: others publish while this process runs.
+  Raises:
+    ValueError: If it is not of Cloud Storage.
   """
-  return fsspec.core.url_to_fs(str(path), use_listings_cache=False)
+  if not str(path).startswith('gs://'):
+    raise ValueError(f'{path}: expected a local path, or gs://BUCKET/NAME')
+  return fsspec.core.url_to_fs(str(path))
 
 
 def open_file(path: Path, mode: str = 'rb') -> IO[Any]:
@@ -42,8 +51,11 @@ def open_file(path: Path, mode: str = 'rb') -> IO[Any]:
 
 
 def read_bytes(path: Path) -> bytes:
-  with open_file(path, 'rb') as f:
-    return f.read()
+  """Reads a whole file; a remote one is compared with its checksum."""
+  if is_remote(path):
+    fs, key = filesystem(path)
+    return fs.cat_file(key)
+  return pathlib.Path(path).read_bytes()
 
 
 def read_text(path: Path) -> str:
@@ -73,10 +85,11 @@ def list_dir(path: Path) -> list[str]:
   """Returns the sorted names in a directory; `[]` if it does not exist."""
   if is_remote(path):
     fs, key = filesystem(path)
-    if not fs.isdir(key):
+    try:
+      found = [e for e in fs.ls(key, detail=False) if e != key]
+    except FileNotFoundError:
       return []
-    names = [e.rstrip('/').rsplit('/', 1)[-1] for e in fs.ls(key, detail=False)]
-    return sorted(names)
+    return sorted({e.rstrip('/').rsplit('/', 1)[-1] for e in found})
   return sorted(os.listdir(path)) if os.path.isdir(path) else []
 
 
@@ -115,7 +128,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     data = data.encode('utf-8')
   if is_remote(path):
     fs, key = filesystem(path)
-    fs.pipe_file(key, data)
+    fs.upload(key, data)
     return
   path = pathlib.Path(path).absolute()
   path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from typing import Any
 
+from msm_jax.storage import _bucket
 from msm_jax.storage import _fingerprints
 from msm_jax.storage import _paths
 from msm_jax.storage import _staging
@@ -123,27 +124,6 @@ def _replace_directory(staged: pathlib.Path, target: pathlib.Path) -> None:
   _paths.fsync_path(target.parent)
 
 
-def _upload(staged: pathlib.Path, target: str, files: dict[str, Any]) -> None:
-  """Copies files to an object store, the manifest last.
-
-  Older files go first: others, who know no manifest, would take a half of them
-  and a half of the new ones for a whole.
-  """
-  fs, key = _paths.filesystem(target)
-  try:
-    before = set(read_manifest(target).files)
-  except (NotPublishedError, CorruptError):
-    before = set()
-  if fs.exists(f'{key}/{MANIFEST_NAME}'):
-    fs.rm(f'{key}/{MANIFEST_NAME}')
-  for name in sorted(before):
-    # What somebody else removed meanwhile is gone too.
-    with contextlib.suppress(FileNotFoundError):
-      fs.rm(f'{key}/{name}')
-  for name in [*files, MANIFEST_NAME]:
-    fs.put_file(str(staged / name), f'{key}/{name}')
-
-
 def _flush(root: pathlib.Path) -> None:
   """Flushes all files and directories below `root` to the disk."""
   for path in root.rglob('*'):
@@ -161,6 +141,7 @@ def check_place(path: _paths.Path) -> None:
       written there.
   """
   if _paths.is_remote(path):
+    _bucket.look(str(path).rstrip('/'), MANIFEST_NAME)
     probe = f'{str(path).rstrip("/")}.probe'
     _paths.write_atomic(probe, '')
     _paths.remove_tree(probe)
@@ -178,8 +159,8 @@ def publish(path: _paths.Path, *, kind: str) -> Iterator[Publication]:
   """Publishes a directory: all of it when the block ends, or nothing.
 
   A local directory that was published before is there until the new one takes
-  its place, in one step. In an object store it is unpublished while files are
-  copied, the manifest last.
+  its place, in one step. In a bucket it is unpublished while files are copied,
+  the manifest last, and of several publishers one wins; see `_bucket`.
 
   Example:
     with storage.publish(out, kind='corpus') as publication:
@@ -196,11 +177,15 @@ def publish(path: _paths.Path, *, kind: str) -> Iterator[Publication]:
 
   Raises:
     FileExistsError: If there is something at `path` that was not published.
+    ConflictError: If somebody else published into the same bucket's directory
+      meanwhile, and something else.
     ValueError: If the block wrote a file called `manifest.json`.
   """
-  remote = _paths.is_remote(path)
-  if remote:
-    name = f'msm_jax-{_fingerprints.fingerprint(str(path))}'
+  place = str(path).rstrip('/')
+  before = None
+  if _paths.is_remote(path):
+    before = _bucket.look(place, MANIFEST_NAME)
+    name = f'msm_jax-{_fingerprints.fingerprint(place)}'
     target = pathlib.Path(tempfile.gettempdir()) / name
   else:
     target = pathlib.Path(path).resolve()
@@ -213,8 +198,8 @@ def publish(path: _paths.Path, *, kind: str) -> Iterator[Publication]:
     publication = Publication(dir=staged, info={})
     yield publication
     manifest = _write_manifest(publication, kind)
-    if remote:
-      _upload(staged, str(path), manifest.files)
+    if before is not None:
+      _bucket.replace(staged, place, MANIFEST_NAME, manifest.files, before)
     else:
       _replace_directory(staged, target)
   finally:
@@ -255,6 +240,11 @@ def read_manifest(path: _paths.Path, *, kind: str | None = None) -> Manifest:
     ) from e
   try:
     raw = json.loads(text)
+    if claim := _bucket.claim_of(raw):
+      raise NotPublishedError(
+        f'{path}: {claim["by"]} began to publish here ({claim["since"]}) and '
+        'has not finished; if it was killed, run it again'
+      )
     manifest = Manifest(raw['kind'], raw['info'], raw['files'])
     version, recorded = raw['format'], raw['fingerprint']
   except (ValueError, KeyError, TypeError) as e:
