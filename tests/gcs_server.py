@@ -92,7 +92,7 @@ class Server:
     self._uploads: dict[str, tuple[Any, ...]] = {}
     self._finished: dict[str, Answer] = {}
     self._ids = itertools.count()
-    self._lock = threading.Lock()
+    self._lock = threading.Condition()
     self._http = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
     self._http.daemon_threads = True
     self._http.app = self
@@ -120,6 +120,15 @@ class Server:
       self._faults.append(fault)
     return fault
 
+  def wait_for(self, pattern: str, count: int) -> None:
+    """Blocks until that many requests matched."""
+
+    def there() -> bool:
+      return sum(bool(re.search(pattern, r)) for r in self.requests) >= count
+
+    with self._lock:
+      assert self._lock.wait_for(there, timeout=120), self.requests
+
   def heal(self) -> None:
     """Forgets all faults, and the requests so far."""
     with self._lock:
@@ -134,6 +143,7 @@ class Server:
   def fault_of(self, request: str) -> Fault | None:
     with self._lock:
       self.requests.append(request)
+      self._lock.notify_all()
       for fault in self._faults:
         if re.search(fault.pattern, request):
           if fault.skip:

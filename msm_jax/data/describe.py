@@ -1,9 +1,5 @@
 """A prepared source in words."""
 
-import os
-
-import pyarrow.parquet as pq
-
 from msm_jax.data import packing
 from msm_jax.data import prepared
 
@@ -47,8 +43,7 @@ def better_seq_len(source: prepared.PreparedSource) -> int | None:
   """
   if source.info['fill'] >= GOOD_FILL:
     return None
-  path = os.path.join(source.path, prepared.DOCUMENTS_NAME)
-  lengths = pq.read_table(path)['tokens'].to_numpy() - 1
+  lengths = source.documents['tokens'].to_numpy() - 1
   for times in range(2, 9):
     seq_len = times * source.seq_len
     if packing.pack(lengths, seq_len).fill >= GOOD_FILL:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from msm_jax import storage
 from msm_jax.data import records
+from msm_jax.data import shards
 
 KIND = 'prepared'
 COUNTS_NAME = 'counts.npy'
@@ -40,10 +41,17 @@ class PreparedSource:
     self.tokenizer_fingerprint: str = self.info['fingerprints']['tokenizer']
     self.seq_len: int = self.info['seq_len']
     self.provenance: tuple[str, ...] = tuple(self.info.get('provenance', ()))
-    self.counts: np.ndarray = np.load(os.path.join(path, COUNTS_NAME))
-    self._records = array_record_data_source.ArrayRecordDataSource(
-      [os.path.join(path, s['name']) for s in self.info['shards']]
-    )
+    self._files = storage.PublishedFiles(path, manifest)
+    with self._files.hold(COUNTS_NAME) as counts:
+      self.counts: np.ndarray = np.load(counts.path)
+    names = [s['name'] for s in self.info['shards']]
+    if storage.is_remote(path):
+      self._records: Any = shards.Shards(self._files, self.info['shards'])
+      self._files.prefetch(names)
+    else:
+      self._records = array_record_data_source.ArrayRecordDataSource(
+        [os.path.join(path, name) for name in names]
+      )
     found = len(self._records), len(self.counts)
     if found != (self.info['sequences'],) * 2:
       raise storage.CorruptError(
@@ -55,17 +63,18 @@ class PreparedSource:
   def open(cls, path: str | os.PathLike[str]) -> 'PreparedSource':
     """Verifies manifest and checksums, then opens the records.
 
-    What was verified is not read again by this process, unless it changes.
+    What was verified is not read again by this process, unless it changes. Of a
+    bucket, each shard is fetched into the local cache, and verified, when it is
+    first read, and ahead of that in the background; see `storage.Cache`.
 
     Raises:
       storage.NotPublishedError: If `prepare` never finished here.
       storage.CorruptError: Naming the file that was cut short or changed.
     """
     path = os.fspath(path)
-    if storage.is_remote(path):
-      raise ValueError(f'{path}: copy a prepared source to a local disk first')
     manifest = storage.read_manifest(path, kind=KIND)
-    _verify_once(os.path.abspath(path), _state_of_files(path, manifest))
+    if not storage.is_remote(path):
+      _verify_once(os.path.abspath(path), _state_of_files(path, manifest))
     return cls(path, manifest)
 
   def __len__(self) -> int:
@@ -105,7 +114,8 @@ class PreparedSource:
   @functools.cached_property
   def documents(self) -> pa.Table:
     """One row per document; see `document`."""
-    return pq.read_table(os.path.join(self.path, DOCUMENTS_NAME))
+    with self._files.hold(DOCUMENTS_NAME) as file:
+      return pq.read_table(file.path)
 
 
 def _state_of_files(

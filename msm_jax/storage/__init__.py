@@ -6,8 +6,15 @@ without a manifest does not exist as far as any reader is concerned, so a killed
 writer leaves nothing that somebody could mistake for a result.
 """
 
+from msm_jax.storage._cache import Cache
+from msm_jax.storage._cache import default as default_cache
+from msm_jax.storage._cache import Held
+from msm_jax.storage._errors import CacheFullError
 from msm_jax.storage._errors import ConflictError
+from msm_jax.storage._errors import CorruptError
+from msm_jax.storage._errors import NotPublishedError
 from msm_jax.storage._errors import StorageError
+from msm_jax.storage._files import PublishedFiles
 from msm_jax.storage._fingerprints import canonical_json
 from msm_jax.storage._fingerprints import fingerprint
 from msm_jax.storage._fingerprints import sha256_file
@@ -25,10 +32,8 @@ from msm_jax.storage._paths import remove_tree
 from msm_jax.storage._paths import size
 from msm_jax.storage._paths import write_atomic
 from msm_jax.storage._publish import check_place
-from msm_jax.storage._publish import CorruptError
 from msm_jax.storage._publish import Manifest
 from msm_jax.storage._publish import MANIFEST_NAME
-from msm_jax.storage._publish import NotPublishedError
 from msm_jax.storage._publish import Publication
 from msm_jax.storage._publish import publish
 from msm_jax.storage._publish import read_manifest
@@ -36,14 +41,19 @@ from msm_jax.storage._publish import verify
 
 __all__ = [
   'MANIFEST_NAME',
+  'Cache',
+  'CacheFullError',
   'ConflictError',
   'CorruptError',
+  'Held',
   'Manifest',
   'NotPublishedError',
   'Publication',
+  'PublishedFiles',
   'StorageError',
   'canonical_json',
   'check_place',
+  'default_cache',
   'exists',
   'fingerprint',
   'is_remote',

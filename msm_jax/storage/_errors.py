@@ -1,4 +1,4 @@
-"""What goes wrong with a bucket; here, because gcsfs takes long to import."""
+"""What goes wrong; here, because gcsfs takes long to import."""
 
 
 class StorageError(OSError):
@@ -11,3 +11,15 @@ class PreconditionError(StorageError, FileExistsError):
 
 class ConflictError(FileExistsError):
   """Somebody else published in this place meanwhile."""
+
+
+class NotPublishedError(FileNotFoundError):
+  """The directory has no manifest: it was never finished, or never begun."""
+
+
+class CorruptError(ValueError):
+  """A file is missing or differs from what its manifest says."""
+
+
+class CacheFullError(StorageError):
+  """The local copy of a file finds no room."""

@@ -16,17 +16,11 @@ from msm_jax.storage import _bucket
 from msm_jax.storage import _fingerprints
 from msm_jax.storage import _paths
 from msm_jax.storage import _staging
+from msm_jax.storage._errors import CorruptError
+from msm_jax.storage._errors import NotPublishedError
 
 MANIFEST_NAME = 'manifest.json'
 _FORMAT = 1
-
-
-class NotPublishedError(FileNotFoundError):
-  """The directory has no manifest: it was never finished, or never begun."""
-
-
-class CorruptError(ValueError):
-  """A file is missing or differs from what its manifest says."""
 
 
 @dataclasses.dataclass(frozen=True)
