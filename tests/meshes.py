@@ -21,7 +21,7 @@ from msm_jax.models import lora
 from msm_jax.training import config as config_lib
 from msm_jax.training import loss
 from msm_jax.training import mesh_loss
-from msm_jax.training import optimizer
+from msm_jax.training import moments
 from msm_jax.training import step as step_lib
 
 B, T, V = 16, 32, 48
@@ -127,7 +127,9 @@ def _state(model: models.Model) -> step_lib.TrainState:
     lambda x: x + 0.1 * rng.standard_normal(x.shape).astype(x.dtype), trained
   )
   params = lora.join(trained, frozen)
-  return step_lib.TrainState(params, optimizer.init(trained))
+  return step_lib.TrainState(
+    params, moments.init(config_lib.OptimizerConfig(), trained)
+  )
 
 
 def _distance(ours, theirs) -> float:

@@ -18,8 +18,9 @@ from msm_jax.conversion import tensor_files
 from msm_jax.models import huggingface
 from msm_jax.models import lora as lora_lib
 from msm_jax.training import checkpoints as checkpoints_lib
-from msm_jax.training import optimizer
+from msm_jax.training import moments
 from msm_jax.training import step as step_lib
+from msm_jax.training.config import OptimizerConfig
 
 VOCAB_SIZE = 832
 CONFIG = models.DecoderConfig(
@@ -171,7 +172,7 @@ def save_run(workdir: pathlib.Path, model, params, tokenizer) -> None:
     phase['lora'] = dataclasses.asdict(model.lora)
   checkpoints = training.Checkpoints(workdir / 'checkpoints')
   checkpoints.save(
-    step_lib.TrainState(params, optimizer.init(trained)),
+    step_lib.TrainState(params, moments.init(OptimizerConfig(), trained)),
     checkpoints_lib.Meta(
       step=5,
       phase='sft',

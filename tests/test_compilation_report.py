@@ -192,11 +192,13 @@ def test_memory_is_what_xla_lays_out(tmp_path):
   text = """\
 HloModule f
 
-ENTRY %main (a: f32[8], b: f32[8], c: s32[2], d: f32[]) -> f32[8] {
+ENTRY %main {
   %a = f32[8]{0:T(256)} parameter(0), metadata={op_name="state.params['w']"}
   %b = f32[8]{0} parameter(1), metadata={op_name="state.optimizer['mu']"}
   %c = s32[2]{0} parameter(2), metadata={op_name="batch['tokens']"}
   %d = f32[] parameter(3), metadata={op_name="learning_rate"}
+  %e = u8[8]{0} parameter(4), metadata={op_name="state.optimizer['nu']['w']"}
+  %f = s32[] parameter(5), metadata={op_name="state.optimizer['count']"}
   ROOT %sum = f32[8]{0} add(%a, %b)
 }
 """
@@ -214,9 +216,10 @@ ENTRY %main (a: f32[8], b: f32[8], c: s32[2], d: f32[]) -> f32[8] {
   memory = memory_lib.of(stats, hlo.parse(text), tmp_path, 15.75 * GIB)
   assert memory.arguments == {
     'parameters': 1024,
-    'moments': 32,
+    'first moments': 32,
+    'second moments': 8,
     'batch': 8,
-    'other': 4,
+    'other': 8,
   }
   assert memory.outputs == 100
   assert memory.host == 8

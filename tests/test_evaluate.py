@@ -29,7 +29,7 @@ from msm_jax.evals import suites
 from msm_jax.training import checkpoints as checkpoints_lib
 from msm_jax.training import config as config_lib
 from msm_jax.training import environment
-from msm_jax.training import optimizer
+from msm_jax.training import moments
 from msm_jax.training import step as step_lib
 
 # (phase, step, whether the phase ended there)
@@ -47,7 +47,9 @@ def make_run(root, workdir, seed):
     params = jax.jit(model.init)(jax.random.key(100 * seed + step))
     made[step] = params
     checkpoints.save(
-      step_lib.TrainState(params, optimizer.init(params)),
+      step_lib.TrainState(
+        params, moments.init(config_lib.OptimizerConfig(), params)
+      ),
       checkpoints_lib.Meta(
         step=step,
         phase=phase,

@@ -17,7 +17,7 @@ from msm_jax import schema
 from msm_jax import training
 from msm_jax.models import lora
 from msm_jax.training import flops
-from msm_jax.training import optimizer
+from msm_jax.training import moments
 from msm_jax.training import phases
 from msm_jax.training import step as step_lib
 from msm_jax.training.config import OptimizerConfig
@@ -34,7 +34,7 @@ def _state():
     lambda x: x + 0.1 * jax.random.normal(next(keys), x.shape), trained
   )
   return step_lib.TrainState(
-    lora.join(trained, frozen), optimizer.init(trained)
+    lora.join(trained, frozen), moments.init(OptimizerConfig(), trained)
   )
 
 
@@ -105,8 +105,8 @@ def _trained_on(model, batches, peak):
   key = plain_step._key(batch_size=64, lora=model.lora)
   step = step_lib.compile_step(model, key, one_device.layout())
   params = jax.jit(model.init)(jax.random.key(0))
-  moments = optimizer.init(lora.split(params)[0])
-  state = step_lib.TrainState(params, moments)
+  zeros = moments.init(OptimizerConfig(), lora.split(params)[0])
+  state = step_lib.TrainState(params, zeros)
   for i, batch in enumerate(batches):
     learning_rate = np.float32(peak * (1 - i / len(batches)))
     state, _ = step(state, batch, learning_rate)

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import one_device
 import processes
 import pytest
 import tiny_run
@@ -9,10 +10,11 @@ import tiny_run
 from msm_jax import models
 from msm_jax import schema
 from msm_jax import training
-from msm_jax.training import optimizer
+from msm_jax.training import moments
 from msm_jax.training import phases
 from msm_jax.training import programs
 from msm_jax.training import step as step_lib
+from msm_jax.training.config import OptimizerConfig
 from msm_jax.training.config import result_config
 
 
@@ -70,14 +72,14 @@ def test_a_first_phase_can_carry_the_position_of_its_parent():
 def test_moments_cross_a_boundary_only_if_carried():
   model = models.Model(training.load(_raw()).model)
   params = model.init(jax.random.key(0))
-  ones = jax.tree.map(jnp.ones_like, optimizer.init(params))
+  ones = jax.tree.map(jnp.ones_like, moments.init(OptimizerConfig(), params))
   config = training.load(_raw())
   fresh, carried = config.phases
-  entered = phases.enter(fresh, params, ones)
+  entered = phases.enter(fresh, params, ones, one_device.layout())
   assert all(not x.any() for x in jax.tree.leaves(entered.optimizer))
   jax.tree.map(np.testing.assert_array_equal, entered.params, params)
   assert carried.optimizer_state == 'carry'
-  kept = phases.enter(carried, params, ones)
+  kept = phases.enter(carried, params, ones, one_device.layout())
   state = step_lib.TrainState(params, ones)
   jax.tree.map(np.testing.assert_array_equal, kept, state)
 

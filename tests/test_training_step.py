@@ -13,6 +13,7 @@ import processes
 import pytest
 
 from msm_jax import models
+from msm_jax.training import moments
 from msm_jax.training import optimizer
 from msm_jax.training import step as step_lib
 from msm_jax.training.config import OptimizerConfig
@@ -67,7 +68,7 @@ def _key(**changes):
 
 def _state(seed=0):
   params = MODEL.init(jax.random.key(seed))
-  return step_lib.TrainState(params, optimizer.init(params))
+  return step_lib.TrainState(params, moments.init(OptimizerConfig(), params))
 
 
 def _reference_loss(params, batch, z_loss=0.0):
@@ -191,7 +192,11 @@ def test_weight_decay_spares_norm_scales():
   params = _state().params
   zeros = jax.tree.map(jnp.zeros_like, params)
   after, _, _ = optimizer.update(
-    config, zeros, optimizer.init(params), params, jnp.float32(0.1)
+    config,
+    zeros,
+    moments.init(OptimizerConfig(), params),
+    params,
+    jnp.float32(0.1),
   )
   np.testing.assert_array_equal(
     after['final_norm']['scale'], params['final_norm']['scale']

@@ -12,7 +12,8 @@ from msm_jax.compilation import traffic
 # What a step's arguments are, by the beginning of their names.
 _KINDS = {
   'state.params': 'parameters',
-  'state.optimizer': 'moments',
+  "state.optimizer['mu']": 'first moments',
+  "state.optimizer['nu']": 'second moments',
   'batch': 'batch',
 }
 
@@ -35,7 +36,7 @@ class Memory:
   """Bytes on each device, with the padding of tiles.
 
   Attributes:
-    arguments: By kind: parameters, moments, batch, other.
+    arguments: By kind: parameters, first and second moments, batch, other.
     outputs: Results that do not take the place of arguments.
     code: The program itself.
     temp: All else as the compiler lays it out: activations, gradients, gathered

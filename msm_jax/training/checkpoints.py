@@ -27,6 +27,7 @@ from msm_jax import storage
 from msm_jax.models import lora as lora_lib
 from msm_jax.training import restoring
 from msm_jax.training import step as step_lib
+from msm_jax.training.config import OptimizerConfig
 
 CheckpointError = restoring.CheckpointError
 
@@ -69,10 +70,18 @@ class Meta:
 
   def lora(self) -> lora_lib.LoRAConfig | None:
     """Returns the adapters that the phase trained, if it did."""
-    (phase,) = [p for p in self.config['phases'] if p['name'] == self.phase]
-    if (raw := phase.get('lora')) is None:
+    if (raw := self._phase().get('lora')) is None:
       return None
     return schema.structure(lora_lib.LoRAConfig, raw, f'{self.phase}.lora')
+
+  def optimizer(self) -> OptimizerConfig:
+    """Returns the optimizer of the phase, which says how moments are kept."""
+    raw = self._phase().get('optimizer', {})
+    return schema.structure(OptimizerConfig, raw, f'{self.phase}.optimizer')
+
+  def _phase(self) -> dict[str, Any]:
+    (phase,) = [p for p in self.config['phases'] if p['name'] == self.phase]
+    return phase
 
   @property
   def identity(self) -> str:
@@ -314,7 +323,7 @@ class Checkpoints:
       CheckpointError: Also if there are no moments, as in a checkpoint that
         was converted from a published model.
     """
-    abstract = step_lib.abstract_state(model)
+    abstract = step_lib.abstract_state(model, self.meta(step).optimizer())
     of_params = of_moments = sharding
     if isinstance(sharding, step_lib.TrainState):
       of_params, of_moments = sharding

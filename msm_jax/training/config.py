@@ -20,6 +20,8 @@ from msm_jax.training import xla_options
 
 DECAYS = ('constant', 'cosine', 'linear')
 CARRY = ('carry', 'fresh')
+MU_DTYPES = ('float32', 'bfloat16')
+NU_FORMATS = ('float32', 'log_uint8')
 
 
 def _positive(value: float, key: str) -> None:
@@ -40,6 +42,9 @@ class OptimizerConfig:
       to norm scales, biases and DoRA's magnitudes.
     clip_norm: Global gradient norm above which gradients are scaled down;
       None never clips.
+    mu_dtype: What the first moment is kept in: `'float32'`, or `'bfloat16'`.
+    nu_format: What the second moment is kept in: `'float32'`, or
+      `'log_uint8'`; see `msm_jax.training.moments`.
   """
 
   b1: float = 0.9
@@ -47,8 +52,12 @@ class OptimizerConfig:
   eps: float = 1e-8
   weight_decay: float = 0.0
   clip_norm: float | None = 1.0
+  mu_dtype: str = 'float32'
+  nu_format: str = 'float32'
 
   def __post_init__(self):
+    schema.one_of(self.mu_dtype, MU_DTYPES, 'mu_dtype')
+    schema.one_of(self.nu_format, NU_FORMATS, 'nu_format')
     for key in ('b1', 'b2'):
       if not 0 <= getattr(self, key) < 1:
         raise ValueError(f'{key}: {getattr(self, key)}, expected in [0, 1)')

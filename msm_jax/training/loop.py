@@ -258,7 +258,8 @@ class Trainer:
     key = jax.random.key(self._config.seed)
     # New adapters are others than those of the phase before.
     key = jax.random.fold_in(key, plan.index + 1)
-    return phases.enter(plan.phase, cross(start.params, key), start.moments)
+    params = cross(start.params, key)
+    return phases.enter(plan.phase, params, start.moments, self._layout)
 
   def _run_phase(self, plan: phases.Plan, first: int) -> None:
     """Runs the updates of a phase from number `first` on."""

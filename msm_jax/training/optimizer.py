@@ -1,10 +1,8 @@
 """AdamW whose learning rate is an argument, and learning-rate schedules.
 
-The optimizer's state has one layout whatever the phase asks for: the first and
-second moments and their count. Clipping and decay have no state.
+The optimizer's state is the first and second moments and their count, kept as
+`moments` says; clipping and decay have none.
 """
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,43 +10,24 @@ import numpy as np
 import optax
 
 from msm_jax import models
+from msm_jax.training import moments
 from msm_jax.training.config import OptimizerConfig
 from msm_jax.training.config import ScheduleConfig
-
-OptimizerState = dict[str, Any]
-
-
-def init(params: models.Params) -> OptimizerState:
-  """Returns zero moments: `{'count': int32[], 'mu': …, 'nu': …}`.
-
-  Args:
-    params: Those that are trained, as everywhere in this file.
-  """
-  return {
-    'count': jnp.zeros((), jnp.int32),
-    'mu': jax.tree.map(jnp.zeros_like, params),
-    'nu': jax.tree.map(jnp.zeros_like, params),
-  }
-
-
-def _is_decayed(path: tuple[Any, ...]) -> bool:
-  """Everything but norm scales, biases and DoRA's magnitudes decays."""
-  return path[-1].key not in ('scale', 'bias', 'magnitude')
 
 
 def update(
   config: OptimizerConfig,
   grads: models.Params,
-  state: OptimizerState,
+  state: moments.OptimizerState,
   params: models.Params,
   learning_rate: jax.Array,
-) -> tuple[models.Params, OptimizerState, jax.Array]:
+) -> tuple[models.Params, moments.OptimizerState, jax.Array]:
   """One AdamW update.
 
   Args:
     config: Static hyperparameters.
     grads: Gradients of the mean loss.
-    state: From `init` or the last update.
+    state: From `moments.init` or the last update.
     params: Current parameters.
     learning_rate: float32 scalar, traced, so that no schedule recompiles.
 
@@ -60,16 +39,17 @@ def update(
     factor = jnp.minimum(1.0, config.clip_norm / jnp.maximum(norm, 1e-16))
     grads = jax.tree.map(lambda g: g * factor.astype(g.dtype), grads)
   adam = optax.scale_by_adam(b1=config.b1, b2=config.b2, eps=config.eps)
-  adam_state = optax.ScaleByAdamState(**state)
-  direction, adam_state = adam.update(grads, adam_state)
+  exact = moments.unpack(config, state, params)
+  grads = jax.tree.map(lambda g: g.astype(models.wide(g)), grads)
+  direction, exact = adam.update(grads, exact)
 
   def apply(path, param, d):
-    if config.weight_decay and _is_decayed(path):
+    if config.weight_decay and moments.is_matrix(path):
       d = d + config.weight_decay * param
     return param - (learning_rate * d).astype(param.dtype)
 
   params = jax.tree_util.tree_map_with_path(apply, params, direction)
-  return params, dict(adam_state._asdict()), norm
+  return params, moments.pack(config, exact, params), norm
 
 
 def learning_rate(

@@ -9,6 +9,7 @@ from msm_jax import models
 from msm_jax import schema
 from msm_jax.models import crossing
 from msm_jax.models import lora
+from msm_jax.training import moments
 from msm_jax.training import optimizer
 from msm_jax.training import step as step_lib
 from msm_jax.training.config import check_boundary
@@ -118,20 +119,25 @@ def base_phase(plans: Sequence[Plan], index: int) -> str | None:
 def enter(
   phase: PhaseConfig,
   params: models.Params,
-  moments: optimizer.OptimizerState | None,
+  carried: moments.OptimizerState | None,
+  layout: models.Layout,
 ) -> step_lib.TrainState:
   """Returns the state with which a phase begins.
 
   Args:
     phase: The phase.
     params: Its parameters, over the boundary already.
-    moments: Of the phase before; read only if they are carried.
+    carried: Moments of the phase before, in its format; read only if they are
+      carried.
+    layout: Where all of that lies.
   """
-  if phase.optimizer_state == 'carry':
-    assert moments is not None
-    return step_lib.TrainState(params, moments)
   trained, _ = lora.split(params)
-  return step_lib.TrainState(params, optimizer.init(trained))
+  if phase.optimizer_state == 'carry':
+    assert carried is not None
+    kept = moments.convert(phase.optimizer, carried, trained, layout)
+  else:
+    kept = moments.zeros(phase.optimizer, trained, layout)
+  return step_lib.TrainState(params, kept)
 
 
 def table(plans: tuple[Plan, ...]) -> str:

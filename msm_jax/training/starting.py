@@ -13,7 +13,7 @@ from msm_jax import storage
 from msm_jax.log import logger
 from msm_jax.models import axes
 from msm_jax.training import checkpoints as checkpoints_lib
-from msm_jax.training import optimizer
+from msm_jax.training import moments as moments_lib
 from msm_jax.training import step as step_lib
 from msm_jax.training.config import InitFrom
 from msm_jax.training.config import RunConfig
@@ -38,7 +38,7 @@ class Start(NamedTuple):
   """
 
   params: models.Params
-  moments: optimizer.OptimizerState | None
+  moments: moments_lib.OptimizerState | None
 
 
 def load(
@@ -53,7 +53,8 @@ def load(
   if not with_moments:
     of_params = axes.shardings(model.abstract_params(), layout)
     return Start(checkpoints.params(step, model, of_params), None)
-  of_state = step_lib.state_shardings(model, layout)
+  config = checkpoints.meta(step).optimizer()
+  of_state = step_lib.state_shardings(model, layout, config)
   state = checkpoints.state(step, model, of_state)
   return Start(state.params, state.optimizer)
 

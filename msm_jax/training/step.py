@@ -9,6 +9,7 @@ The state is donated; where it, the batch and activations lie is said by a
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import Any
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from msm_jax.models import lora as lora_lib
 from msm_jax.training import loss as loss_lib
 from msm_jax.training import loss_sizes
 from msm_jax.training import mesh_loss
+from msm_jax.training import moments
 from msm_jax.training import optimizer
 from msm_jax.training.config import OptimizerConfig
 from msm_jax.training.config import PhaseConfig
@@ -48,7 +50,7 @@ class TrainState(NamedTuple):
   """
 
   params: models.Params
-  optimizer: optimizer.OptimizerState
+  optimizer: moments.OptimizerState
 
 
 class Metrics(NamedTuple):
@@ -113,19 +115,21 @@ class StepKey:
     )
 
 
-def state_shardings(model: models.Model, layout: models.Layout) -> TrainState:
+def state_shardings(
+  model: models.Model,
+  layout: models.Layout,
+  config: OptimizerConfig = OptimizerConfig(),  # noqa: B008 - is frozen.
+) -> TrainState:
   """Returns how the state lies, in a tree like `abstract_state`.
 
   Raises:
     ConfigError: If a parameter cannot be cut as the mesh wants it.
   """
-  state = abstract_state(model)
-  moments = {
-    name: axes.shardings(state.optimizer[name], layout) for name in ('mu', 'nu')
-  }
+  params = model.abstract_params()
+  trained, _ = lora_lib.split(params)
   return TrainState(
-    axes.shardings(state.params, layout),
-    {'count': layout.sharding(), **moments},
+    axes.shardings(params, layout),
+    moments.shardings(config, trained, layout),
   )
 
 
@@ -236,7 +240,7 @@ def make_step(
     weight = jnp.maximum(jnp.sum(sums.weight), 1e-8)
     grads = jax.tree.map(lambda g: g / weight.astype(g.dtype), grads)
     trained, frozen = lora_lib.split(state.params)
-    trained, moments, norm = optimizer.update(
+    trained, kept, norm = optimizer.update(
       key.optimizer, grads, state.optimizer, trained, learning_rate
     )
     metrics = Metrics(
@@ -246,16 +250,20 @@ def make_step(
       row_loss=sums.loss,
       row_weight=sums.weight,
     )
-    return TrainState(lora_lib.join(trained, frozen), moments), metrics
+    return TrainState(lora_lib.join(trained, frozen), kept), metrics
 
   return step
 
 
-def abstract_state(model: models.Model) -> TrainState:
+def abstract_state(
+  model: models.Model,
+  config: OptimizerConfig = OptimizerConfig(),  # noqa: B008 - is frozen.
+) -> TrainState:
   """Returns shapes and dtypes of the state, without building it."""
   params = model.abstract_params()
   trained, _ = lora_lib.split(params)
-  return TrainState(params, jax.eval_shape(optimizer.init, trained))
+  state = jax.eval_shape(functools.partial(moments.init, config), trained)
+  return TrainState(params, state)
 
 
 def check_shapes(
@@ -297,7 +305,7 @@ def check_shapes(
   c = model.config
   for name, size in (('heads', c.n_heads), ('kv_heads', c.n_kv_heads)):
     layout.check(f'model.n_{name}', (size,), (name,))
-  state_shardings(model, layout)
+  state_shardings(model, layout, key.optimizer)
 
 
 def compile_step(
@@ -322,7 +330,7 @@ def compile_step(
   batch = {
     k: jax.ShapeDtypeStruct(shape, dtype) for k, dtype in BATCH_DTYPES.items()
   }
-  state = state_shardings(model, layout)
+  state = state_shardings(model, layout, key.optimizer)
   everywhere = layout.sharding()
   jitted = jax.jit(
     make_step(model, key, layout),
@@ -331,5 +339,7 @@ def compile_step(
     donate_argnums=0,
   )
   learning_rate = jax.ShapeDtypeStruct((), jnp.float32)
-  lowered = jitted.lower(abstract_state(model), batch, learning_rate)
+  lowered = jitted.lower(
+    abstract_state(model, key.optimizer), batch, learning_rate
+  )
   return lowered.compile(dict(compiler_options or {}))
