@@ -11,8 +11,12 @@ STAMP := $(VENV)/installed-$(VERSION)
 LIBTPU := $(VENV)/libtpu-$(VERSION)
 PARITY := requirements/parity.txt
 PARITY_STAMP := $(VENV)/parity-$(VERSION)
+# An environment of its own: Apache Beam holds back what others need.
+BEAM := $(VENV)/beam-$(VERSION)
+BEAM_LOCK := requirements/beam-py$(VERSION).txt
+BEAM_STAMP := $(BEAM)/installed
 
-.PHONY: setup quickstart test test-all lint types format lock clean
+.PHONY: setup quickstart test test-all test-beam lint types format lock clean
 
 setup: $(STAMP) $(PARITY_STAMP)
 
@@ -45,6 +49,23 @@ $(LIBTPU): $(STAMP)
 	  echo 'will be SKIPPED'; \
 	fi
 
+# Apache Beam's local runner; its tests skip, saying so, without.
+$(BEAM_STAMP): $(BEAM_LOCK) $(STAMP)
+	@echo "setting up $(BEAM) with Python $(VERSION) from $(BEAM_LOCK)"
+	@$(PYTHON) -m venv --clear $(BEAM)
+	@if $(BEAM)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -r $(BEAM_LOCK); then \
+	  $(BEAM)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --no-deps -e . && touch $@; \
+	else \
+	  echo 'WARNING: Apache Beam could not be installed; its tests will be'; \
+	  echo "SKIPPED. See $(BEAM_LOCK)"; \
+	fi
+
+requirements/beam-py%.txt:
+	@echo "no lock file of Apache Beam for Python $*: use 3.11, 3.12 or 3.13"
+	@exit 1
+
 requirements/py%.txt:
 	@echo "no lock file for Python $*: use 3.11, 3.12 or 3.13 (PYTHON=python3.12)"
 	@exit 1
@@ -55,8 +76,13 @@ quickstart: $(STAMP)
 test: setup
 	$(PY) -m pytest -n 2 -m 'not slow'
 
-test-all: setup $(LIBTPU)
+test-all: setup $(LIBTPU) test-beam
 	$(PY) -m pytest -n 2
+
+test-beam: $(BEAM_STAMP)
+	@if [ -e $(BEAM_STAMP) ]; then \
+	  $(BEAM)/bin/python -m pytest tests/test_data_beam.py; \
+	fi
 
 lint: $(STAMP)
 	$(PY) -m ruff check .
@@ -75,6 +101,9 @@ lock:
 	  uv pip compile --quiet --universal --upgrade --python-version $$v \
 	    --no-header --extra openai --extra gemini \
 	    setup.py requirements/dev.in -o requirements/py$$v.txt; \
+	  uv pip compile --quiet --universal --upgrade --python-version $$v \
+	    --no-header --extra beam \
+	    setup.py requirements/beam.in -o requirements/beam-py$$v.txt; \
 	done
 
 clean:

@@ -39,6 +39,8 @@ EXTRAS = {
   'openai': ['openai'],
   'gemini': ['google-genai'],
   'wandb': ['wandb'],
+  # Preparing on many machines. Holds older versions of what others need newer.
+  'beam': ['apache-beam[gcp]'],
 }
 
 setuptools.setup(

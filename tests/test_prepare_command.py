@@ -139,11 +139,13 @@ KILL_POINTS = {
   'before the first token': ('msm_jax.data.encoding', '_encode_chunk', 1),
   'while tokenising': ('msm_jax.data.encoding', '_is_too_long', 100),
   'before packing': ('msm_jax.data.packing', 'pack', 1),
-  'in the second shard': ('itertools', 'islice', 2),
-  'with all shards written': ('numpy', 'save', 1),
+  'before left-overs are packed': ('msm_jax.data.packing', 'pack', 2),
+  'in the second shard': ('msm_jax.data.writing', 'gather_records', 2),
+  'with all shards written': ('msm_jax.data.preparing', '_collect_files', 1),
   'with all files written': ('msm_jax.data.preparing', '_describe', 1),
-  'before the manifest': ('msm_jax.storage._publish', '_describe_files', 1),
-  'before the rename': ('msm_jax.storage._publish', '_replace_directory', 1),
+  # Of one part, the left-overs, three shards, and of the whole.
+  'before the manifest': ('msm_jax.storage._publish', '_describe_files', 6),
+  'before the rename': ('msm_jax.storage._publish', '_replace_directory', 6),
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -96,6 +97,17 @@ def prepared(request, inputs, tmp_path_factory):
     }
   )
   return request.param, tokenizer, config
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_tokenizer_is_the_same_in_another_process(name):
+  """Which `prepare` pickles it for."""
+  here = tokenizer_families.load(name)
+  there = pickle.loads(pickle.dumps(here))
+  assert there.fingerprint == here.fingerprint
+  assert there.encode_batch(DOCUMENTS) == here.encode_batch(DOCUMENTS)
+  if here.template_text is not None:
+    assert there.render_chat(CHATS[1]) == here.render_chat(CHATS[1])
 
 
 def segments(batch) -> list[dict[str, list]]:

@@ -9,26 +9,19 @@ on is an error that names file, row and id.
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
-import json
 import os
+import sys
 from typing import Any
 from typing import TypeAlias
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from msm_jax import storage
 from msm_jax.data import provenance
+from msm_jax.data import rows
 from msm_jax.data.inputs import find_files
 from msm_jax.data.inputs import SourceError
 from msm_jax.data.provenance import Provenance
 
 KINDS = ('documents', 'conversations')
 ROLES = ('system', 'user', 'assistant')
-
-_COLUMN = {'documents': 'text', 'conversations': 'messages'}
-_PREFIX = 'masked_prefix'
-_ROWS_PER_READ = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +92,8 @@ def detect_kind(paths: Sequence[str | os.PathLike[str]]) -> str:
 
 
 def _kind_of_file(path: str) -> str:
-  columns = _columns(path)
-  found = [kind for kind, column in _COLUMN.items() if column in columns]
+  columns = rows.columns(path)
+  found = [kind for kind, column in rows.COLUMN.items() if column in columns]
   if len(found) != 1:
     problem = 'neither' if not found else 'both'
     raise SourceError(
@@ -109,27 +102,6 @@ def _kind_of_file(path: str) -> str:
       f'{" or ".join(KINDS)}'
     )
   return found[0]
-
-
-def _columns(path: str) -> set[str]:
-  if _is_parquet(path):
-    with storage.open_file(path) as f:
-      return set(_open_parquet(path, f).schema_arrow.names)
-  for _, raw in _jsonl_rows(path):
-    return set(raw)
-  raise SourceError(f'{path}: is empty; expected at least one row')
-
-
-def count_rows(paths: Sequence[str | os.PathLike[str]]) -> int:
-  """Counts rows without decoding them (lines, for JSONL)."""
-  total = 0
-  for path in find_files(paths):
-    with storage.open_file(path) as f:
-      if _is_parquet(path):
-        total += _open_parquet(path, f).metadata.num_rows
-      else:
-        total += sum(1 for _ in f)
-  return total
 
 
 def read_items(
@@ -154,82 +126,37 @@ def read_items(
   for path, name in zip(files, names, strict=True):
     # Two files of one name would give two rows one id.
     prefix = name if names.count(name) == 1 else path
-    rows = _parquet_rows(path, kind) if _is_parquet(path) else _jsonl_rows(path)
     empty = True
-    for row, raw in rows:
+    for item in read_span(path, kind, prefix):
       empty = False
-      yield _parse_row(raw, kind, path, row, prefix)
+      yield item
     if empty:
       raise SourceError(f'{path}: is empty; expected at least one row')
 
 
-def _is_parquet(path: str) -> bool:
-  if path.endswith('.parquet'):
-    return True
-  if path.endswith(('.jsonl', '.json')):
-    return False
-  raise SourceError(f'{path}: expected a name that ends in .parquet or .jsonl')
+def read_span(
+  path: str,
+  kind: str,
+  prefix: str,
+  first: int = 0,
+  stop: int = sys.maxsize,
+  offset: int = 0,
+) -> Iterator[Item]:
+  """Yields some rows of one file in order, a stretch of them in memory.
 
+  Args:
+    path: A Parquet or JSONL file.
+    kind: One of `KINDS`.
+    prefix: Of the ids of rows that have none.
+    first: Index of the first row.
+    stop: One past the last.
+    offset: Where the first row begins in JSONL, in bytes.
 
-def _open_parquet(path: str, file: Any) -> pq.ParquetFile:
-  try:
-    return pq.ParquetFile(file)
-  except (pa.ArrowInvalid, OSError) as e:
-    raise SourceError(f'{path}: not a complete Parquet file: {e}') from e
-
-
-def _parquet_rows(path: str, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
-  with storage.open_file(path) as f:
-    table = _open_parquet(path, f)
-    wanted = ('id', _COLUMN[kind], _PREFIX, *provenance.COLUMNS)
-    columns = [c for c in wanted if c in table.schema_arrow.names]
-    if _COLUMN[kind] not in columns:
-      raise SourceError(
-        f'{path}: no column {_COLUMN[kind]!r}, which {kind} need; it has '
-        f'{table.schema_arrow.names}'
-      )
-    row = 0
-    for batch in table.iter_batches(_ROWS_PER_READ, columns=columns):
-      for raw in _batch_to_rows(batch, path, row):
-        yield row, raw
-        row += 1
-
-
-def _batch_to_rows(
-  batch: pa.RecordBatch, path: str, first_row: int
-) -> list[dict[str, Any]]:
-  try:
-    return batch.to_pylist()
-  except UnicodeDecodeError:
-    for index in range(batch.num_rows):  # Parquet does not say which row.
-      try:
-        batch.slice(index, 1).to_pylist()
-      except UnicodeDecodeError as e:
-        raise SourceError(
-          f'{path}, row {first_row + index}: invalid UTF-8: {e}'
-        ) from e
-    raise
-
-
-def _jsonl_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-  with storage.open_file(path) as f:
-    for row, line in enumerate(f):
-      where = f'{path}, row {row} (line {row + 1})'
-      try:
-        text = line.decode('utf-8')
-      except UnicodeDecodeError as e:
-        raise SourceError(f'{where}: invalid UTF-8: {e}') from e
-      if not text.strip():
-        continue
-      try:
-        raw = json.loads(text)
-      except json.JSONDecodeError as e:
-        raise SourceError(f'{where}: not JSON: {e}') from e
-      if not isinstance(raw, dict):
-        raise SourceError(
-          f'{where}: expected a JSON object, found {type(raw).__name__}'
-        )
-      yield row, raw
+  Raises:
+    SourceError: Naming file, row and id of what cannot be trained on.
+  """
+  for row, raw in rows.read(path, kind, first, stop, offset):
+    yield _parse_row(raw, kind, path, row, prefix)
 
 
 def _parse_row(
@@ -246,9 +173,9 @@ def _parse_row(
     text = _checked_text(raw.get('text'), f'{where}: text')
     if not text:
       raise SourceError(f'{where}: text is empty; remove the row')
-    masked = _checked_prefix(raw.get(_PREFIX), len(text), where)
+    masked = _checked_prefix(raw.get(rows.PREFIX), len(text), where)
     return Document(item_id, text, path, row, masked, origin)
-  _checked_prefix(raw.get(_PREFIX), 0, where)
+  _checked_prefix(raw.get(rows.PREFIX), 0, where)
   messages = _checked_messages(raw.get('messages'), where)
   return Conversation(item_id, messages, path, row, origin)
 
@@ -258,7 +185,7 @@ def _checked_prefix(value: Any, limit: int, where: str) -> int:
     return 0
   if type(value) is not int or not 0 <= value <= limit:
     raise SourceError(
-      f'{where}: {_PREFIX} is {value!r}; expected an integer from 0 to '
+      f'{where}: {rows.PREFIX} is {value!r}; expected an integer from 0 to '
       f'{limit}, the number of characters of the text (0 for a conversation)'
     )
   return value

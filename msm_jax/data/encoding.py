@@ -3,27 +3,28 @@
 Memory holds what is known of each item, not its tokens.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 import dataclasses
 import hashlib
 import itertools
 import os
 import pathlib
-import time
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from msm_jax import progress
 from msm_jax import storage
 from msm_jax import tokenizers
 from msm_jax.data import documents
 from msm_jax.data import provenance
 
+TOKENS_NAME = 'tokens'
+TRAINED_NAME = 'trained'
+DIGESTS_NAME = 'digests'
+DROPPED_IDS_KEPT = 20
 _ITEMS_PER_CHUNK = 512
-_DROPPED_IDS_KEPT = 20
 
 _INDEX = pa.schema(
   [
@@ -37,14 +38,15 @@ _INDEX = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-  """All items of a source as token ids, one after the other.
+  """Items as token ids, one after the other.
 
   Attributes:
     tokens: File of int32 token ids.
     trained: File of uint8, 1 where the token is one to be predicted.
+    digests: File of the SHA-256 of each item, dropped ones too: of id and
+      content, whatever the file format.
     index: One row per item, in order: id, file, row, tokens.
     provenance: One row per item, in order: what the input says of it.
-    digest: 16 hex digits of ids and contents, whatever the file format.
     dropped: Number of conversations that were too long.
     dropped_ids: The first of their ids.
     masked: Number of documents with a masked prefix.
@@ -52,9 +54,9 @@ class Encoded:
 
   tokens: pathlib.Path
   trained: pathlib.Path
+  digests: pathlib.Path
   index: pa.Table
   provenance: pa.Table
-  digest: str
   dropped: int
   dropped_ids: list[str]
   masked: int
@@ -66,67 +68,58 @@ class Encoded:
 
 
 def encode_items(
-  inputs: Sequence[str | os.PathLike[str]],
-  kind: str,
+  items: Iterator[documents.Item],
   tokenizer: tokenizers.Tokenizer,
-  scratch: pathlib.Path,
+  directory: pathlib.Path,
   *,
   seq_len: int,
   drop_long: bool,
+  report: Callable[[int, int], None],
 ) -> Encoded:
-  """Encodes a source into files below `scratch`.
+  """Encodes items into files in `directory`.
 
   Args:
-    inputs: Parquet or JSONL files.
-    kind: 'documents' or 'conversations'.
+    items: Documents or conversations.
     tokenizer: Encodes documents as `<bos> text <eos>`, a masked prefix and the
       rest of the text each for itself, and conversations by its chat template.
-    scratch: A directory.
+    directory: A directory.
     seq_len: A conversation of more pairs (token, next token) is too long.
     drop_long: Whether to leave those out rather than to raise.
+    report: Is told, every now and then, of so many more items and tokens.
 
   Raises:
     SourceError: Naming file, row and id of what cannot be trained on.
   """
-  digest = hashlib.sha256()
   batches, origins = [], []
   dropped: list[str] = []
-  total = masked = 0
+  masked = 0
   with (
-    open(scratch / 'tokens', 'wb') as tokens,
-    open(scratch / 'trained', 'wb') as trained,
-    progress.Progress('tokenise', documents.count_rows(inputs), 'rows') as bar,
+    open(directory / TOKENS_NAME, 'wb') as tokens,
+    open(directory / TRAINED_NAME, 'wb') as trained,
+    open(directory / DIGESTS_NAME, 'wb') as digests,
   ):
-    begin = time.monotonic()
-    for chunk in _chunks(documents.read_items(inputs, kind)):
+    for chunk in _chunks(items):
       kept = []
       for item, ids, mask in _encode_chunk(chunk, tokenizer):
-        digest.update(_canonical_bytes(item))
+        digests.write(hashlib.sha256(_canonical_bytes(item)).digest())
         if _is_too_long(item, len(ids) - 1, seq_len, drop_long):
           dropped.append(item.id)
           continue
         tokens.write(ids.tobytes())
         trained.write(mask.tobytes())
         kept.append((item, len(ids)))
-        total += len(ids)
         masked += _masked_prefix(item) > 0
       batches.append(_index_batch(kept))
       origins.append(provenance.to_batch([i.provenance for i, _ in kept]))
-      rate = total / max(1e-9, time.monotonic() - begin)
-      bar.advance(len(chunk), f'{progress.human(rate)} tokens/s')
-  if not total:
-    raise documents.SourceError(
-      f'{", ".join(os.fspath(p) for p in inputs)}: nothing is left to prepare; '
-      f'all {len(dropped)} conversations are longer than seq_len={seq_len}'
-    )
+      report(len(chunk), sum(length for _, length in kept))
   return Encoded(
-    tokens=scratch / 'tokens',
-    trained=scratch / 'trained',
+    tokens=directory / TOKENS_NAME,
+    trained=directory / TRAINED_NAME,
+    digests=directory / DIGESTS_NAME,
     index=pa.Table.from_batches(batches, _INDEX),
     provenance=provenance.to_table(origins),
-    digest=digest.hexdigest()[:16],
     dropped=len(dropped),
-    dropped_ids=dropped[:_DROPPED_IDS_KEPT],
+    dropped_ids=dropped[:DROPPED_IDS_KEPT],
     masked=masked,
   )
 

@@ -33,6 +33,11 @@ _SCHEMA = pa.schema(
 )
 
 
+def type_of(name: str) -> pa.DataType:
+  """Returns the type of one of `COLUMNS`."""
+  return _SCHEMA.field(name).type
+
+
 def of_row(raw: Mapping[str, Any]) -> Provenance:
   """Returns those of `COLUMNS` that a row has, as texts and lists of texts.
 

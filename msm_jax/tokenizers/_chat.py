@@ -77,6 +77,7 @@ class JinjaTokenizer(abc.ABC):
       ConfigError: If a control token does not exist, or none is named.
       ChatTemplateError: If the chat template cannot be used.
     """
+    self._made_of = folder, spec
     self.path = folder.path
     self.control_ids = dict(vocabulary.control_ids)
     roles = _roles(folder.path, spec, vocabulary)
@@ -110,6 +111,10 @@ class JinjaTokenizer(abc.ABC):
         'template': self.template_fingerprint,
       }
     )
+
+  def __reduce__(self) -> tuple[Any, ...]:
+    """Compiled templates do not pickle; what they were made of does."""
+    return type(self), self._made_of
 
   @abc.abstractmethod
   def _encode_parts(
