@@ -73,7 +73,8 @@ MESHES = {
 _GROUPS = {_MIXED: 2, 'fsdp': 4}
 # Every model on the mesh that has most, the first model on all meshes.
 SOME = [(_MIXED, name) for name in MODELS] + [
-  ('two of fsdp, tensor', next(iter(MODELS)))
+  ('two of fsdp, tensor', next(iter(MODELS))),
+  ('data, fsdp, tensor', next(iter(MODELS))),
 ]
 REST = [
   (mesh, name)

@@ -15,9 +15,9 @@ from msm_jax.models import layout as layout_lib
 from msm_jax.training import step as step_lib
 
 
-def _compared(*arguments):
+def _on_eight(script, *arguments):
   done = subprocess.run(
-    [sys.executable, 'tests/meshes.py', *arguments],
+    [sys.executable, f'tests/{script}', *arguments],
     cwd=processes.ROOT,
     env=processes.environment()
     | {
@@ -29,7 +29,11 @@ def _compared(*arguments):
     text=True,
   )
   assert done.returncode == 0, done.stderr
-  rows = map(json.loads, done.stdout.splitlines())
+  return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _compared(*arguments):
+  rows = _on_eight('meshes.py', *arguments)
   return {(row['mesh'], row['model']): row for row in rows}
 
 
@@ -65,6 +69,14 @@ def test_the_loss_without_gradients_is_that_of_one_device(some):
 @pytest.mark.parametrize('mesh, model', meshes.REST)
 def test_a_step_on_other_meshes_is_that_of_one_device(rest, mesh, model):
   _check(rest[mesh, model])
+
+
+def test_copies_exchange_their_parts_of_the_gradient_once_an_update():
+  (found,) = _on_eight('copies.py')
+  assert set(found['exchanged']) == {'1', '2', '4'}
+  for exchanged in found['exchanged'].values():
+    # Besides gradients there are the sums of every row.
+    assert found['part'] <= exchanged < found['part'] + 512
 
 
 def _layout(**sizes):

@@ -199,14 +199,27 @@ class Layout:
 
   Attributes:
     mesh: Of `MESH_AXES`; None leaves everything where it is.
+    of_one_copy: Whether arrays are those of one copy of the parameters, and
+      the axis `data` cuts none of them; see `one_copy`.
   """
 
   mesh: Mesh | AbstractMesh | None = None
+  of_one_copy: bool = False
 
   @property
   def _sizes(self) -> dict[str, int]:
     assert self.mesh is not None
-    return dict(self.mesh.shape)
+    sizes = dict(self.mesh.shape)
+    return {**sizes, 'data': 1} if self.of_one_copy else sizes
+
+  def one_copy(self) -> 'Layout':
+    """Returns the layout as each copy of the parameters sees it.
+
+    For what is computed under `jax.vmap(…, spmd_axis_name='data')`, which adds
+    an axis to all arrays and cuts it over `data`: nothing is added up over
+    copies there.
+    """
+    return dataclasses.replace(self, of_one_copy=True)
 
   @property
   def is_alone(self) -> bool:

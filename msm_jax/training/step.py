@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
 import numpy as np
 
 from msm_jax import models
@@ -202,30 +203,60 @@ def summed_gradients(
   trained, frozen = lora_lib.split(params)
 
   def summed(
-    trained: models.Params, batch: Batch
+    trained: models.Params, batch: Batch, layout: models.Layout
   ) -> tuple[jax.Array, loss_lib.RowSums]:
     params = lora_lib.join(trained, frozen)
     return _summed_loss(model, key, layout, params, _placed(batch, layout))
 
   grad = jax.grad(summed, has_aux=True)
-  if key.accumulation == 1:
-    return grad(trained, batch)
-  A = key.accumulation
-  # Row r belongs to micro-batch r % A, so each micro-batch keeps the rows of
-  # every device and none has to move.
-  micro = jax.tree.map(
-    lambda x: jnp.moveaxis(x.reshape(x.shape[0] // A, A, *x.shape[1:]), 1, 0),
-    batch,
-  )
+  A, copies = key.accumulation, layout.size('data')
+  if A == 1:
+    return grad(trained, batch, layout)
 
-  def add(total, microbatch):
-    grads, sums = grad(trained, microbatch)
-    return jax.tree.map(jnp.add, total, grads), sums
+  # Row r of a copy belongs to micro-batch r % A, so each micro-batch keeps the
+  # rows of every device and none has to move.
+  def dealt(x: jax.Array) -> jax.Array:
+    rows = (copies,) * (copies > 1) + (x.shape[0] // copies // A, A)
+    return jnp.moveaxis(x.reshape(*rows, *x.shape[1:]), len(rows) - 1, 0)
 
   zeros = jax.tree.map(jnp.zeros_like, trained)
-  grads, sums = jax.lax.scan(add, zeros, micro)
-  sums = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1).reshape(-1), sums)
+  if copies == 1:
+    each = functools.partial(grad, layout=layout)
+  else:
+    # Every copy adds its micro-batches up, and copies are added up once.
+    zeros = _of_copies(zeros, copies, layout)
+    each = jax.vmap(
+      functools.partial(grad, layout=layout.one_copy()),
+      (None, 0),
+      spmd_axis_name='data',
+    )
+
+  def add(
+    total: models.Params, microbatch: Batch
+  ) -> tuple[models.Params, loss_lib.RowSums]:
+    grads, sums = each(trained, microbatch)
+    return jax.tree.map(jnp.add, total, grads), sums
+
+  grads, sums = jax.lax.scan(add, zeros, jax.tree.map(dealt, batch))
+  if copies > 1:
+    grads = jax.tree.map(lambda g: jnp.sum(g, axis=0), grads)
+  sums = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1).reshape(-1), sums)
   return grads, sums
+
+
+def _of_copies(
+  zeros: models.Params, copies: int, layout: models.Layout
+) -> models.Params:
+  """Returns arrays with an axis in front for the copies of the parameters."""
+
+  def of_each(x: jax.Array, sharding: NamedSharding) -> jax.Array:
+    spec = PartitionSpec('data', *sharding.spec)
+    return jax.lax.with_sharding_constraint(
+      jnp.broadcast_to(x, (copies, *x.shape)),
+      NamedSharding(sharding.mesh, spec),
+    )
+
+  return jax.tree.map(of_each, zeros, axes.shardings(zeros, layout))
 
 
 def make_step(
