@@ -8,7 +8,6 @@ config, data or disk error, explained on the last lines.
 """
 
 import json
-import pathlib
 import sys
 import time
 
@@ -24,7 +23,10 @@ from msm_jax.log import logger
 
 _CONFIG = config_flags.DEFINE_config_file('config', help_string='The run.')
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Where checkpoints and metrics go.', required=True
+  'workdir',
+  None,
+  'Where checkpoints and metrics go, local or gs://….',
+  required=True,
 )
 RESULT_NAME = 'result.json'
 
@@ -32,7 +34,7 @@ RESULT_NAME = 'result.json'
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  workdir = pathlib.Path(_WORKDIR.value)
+  workdir = _WORKDIR.value
   started = time.monotonic()
   try:
     config = training.load(_CONFIG.value)
@@ -41,13 +43,14 @@ def main(argv: list[str]) -> None:
     schema.ConfigError,
     storage.CorruptError,
     storage.NotPublishedError,
+    storage.StorageError,
     training.CheckpointError,
     training.TrainingDivergedError,
   ) as e:
     logger.error('%s', e)
     sys.exit(1)
   storage.write_atomic(
-    workdir / RESULT_NAME,
+    storage.join(workdir, RESULT_NAME),
     json.dumps(
       {
         'updates': result.step,

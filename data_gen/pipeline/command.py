@@ -36,6 +36,7 @@ ERRORS = (
   FileExistsError,
   PauseTooLongError,
   StoreError,
+  storage.StorageError,
   TeacherGaveUpError,
   ValueError,
 )

@@ -6,10 +6,10 @@ it is a change for the worse, or is written down by whoever makes it.
 """
 
 import dataclasses
-import json
 import pathlib
 
 from msm_jax import schema
+from msm_jax import storage
 from msm_jax.compilation import report as report_lib
 
 
@@ -80,7 +80,7 @@ def load(path: pathlib.Path | str) -> Budget:
   Raises:
     ConfigError: If the file is none, naming the key.
   """
-  raw = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+  raw = storage.read_json(path)
   return schema.structure(Budget, raw, str(path))
 
 

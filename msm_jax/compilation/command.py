@@ -4,7 +4,6 @@ import dataclasses
 import enum
 from importlib import metadata
 import json
-import pathlib
 from typing import Any
 
 from msm_jax import schema
@@ -85,7 +84,7 @@ def run(config: training.RunConfig, request: Request, name: str) -> Outcome:
   if request.write_budget:
     budget = _budget(fitting[0], request, name)
     storage.write_atomic(
-      pathlib.Path(request.write_budget), _json(dataclasses.asdict(budget))
+      request.write_budget, _json(dataclasses.asdict(budget))
     )
   if limits and (excess := budgets.exceeded(fitting[0], limits)):
     for line in excess:
@@ -157,4 +156,4 @@ def _json(value: Any) -> str:
 
 def _write(path: str | None, value: Any) -> None:
   if path is not None:
-    storage.write_atomic(pathlib.Path(path), _json(value))
+    storage.write_atomic(path, _json(value))

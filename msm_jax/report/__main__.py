@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'unexpected arguments {argv[1:]}')
   try:
     written = report.write(_WORKDIR.value)
-  except (FileNotFoundError, ValueError) as e:
+  except (OSError, ValueError) as e:
     raise SystemExit(f'report: {e}') from e
   print(written.text)
   print(f'summary: {written.summary_path}')

@@ -19,6 +19,7 @@ from msm_jax.storage._fingerprints import canonical_json
 from msm_jax.storage._fingerprints import fingerprint
 from msm_jax.storage._fingerprints import sha256_file
 from msm_jax.storage._fingerprints import source_fingerprint
+from msm_jax.storage._growing import GrowingFiles
 from msm_jax.storage._paths import exists
 from msm_jax.storage._paths import is_remote
 from msm_jax.storage._paths import join
@@ -45,6 +46,7 @@ __all__ = [
   'CacheFullError',
   'ConflictError',
   'CorruptError',
+  'GrowingFiles',
   'Held',
   'Manifest',
   'NotPublishedError',

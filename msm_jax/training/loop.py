@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import os
 import pathlib
 import time
 
@@ -12,6 +13,7 @@ from msm_jax import data
 from msm_jax import models
 from msm_jax import progress
 from msm_jax import schema
+from msm_jax import storage
 from msm_jax import tokenizers
 from msm_jax.data.prefetch import Prefetcher
 from msm_jax.log import logger
@@ -48,7 +50,7 @@ class _Pending:
 class Trainer:
   """One run in one workdir."""
 
-  def __init__(self, config: RunConfig, workdir: pathlib.Path):
+  def __init__(self, config: RunConfig, workdir: str):
     """Checks everything that can be checked before the first update.
 
     Raises:
@@ -129,7 +131,7 @@ class Trainer:
       self._checkpoints = stack.enter_context(
         contextlib.closing(
           checkpoints_lib.Checkpoints(
-            self._workdir / 'checkpoints',
+            storage.join(self._workdir, 'checkpoints'),
             keep=self._config.checkpoint.keep,
             always_keep=[p.stop for p in self._plans],
           )
@@ -146,7 +148,7 @@ class Trainer:
       )
       self._progress = stack.enter_context(
         progress.Progress(
-          self._workdir.name,
+          os.path.basename(self._workdir.rstrip('/')),
           self._total_tokens(),
           'tokens',
           done=self._planned_tokens(step),
@@ -398,11 +400,11 @@ def train(config: RunConfig, workdir: pathlib.Path | str) -> Result:
 
   Args:
     config: The run.
-    workdir: Where its checkpoints and metrics are, or will be.
+    workdir: Where its checkpoints and metrics are, or will be; local or
+      `gs://`.
 
   Returns:
     The number of updates and tokens, and the fingerprint of the parameters.
   """
-  workdir = pathlib.Path(workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
-  return Trainer(config, workdir).train()
+  storage.make_dirs(workdir)
+  return Trainer(config, str(workdir)).train()

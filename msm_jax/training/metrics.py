@@ -1,13 +1,15 @@
 """The metrics writer: JSONL always, TensorBoard, and W&B if asked for.
 
 One record per update. On a resume the log is cut back to the checkpoint's step
-first, so it has neither gaps nor duplicates however the run was interrupted.
+first, so it has neither gaps nor duplicates however the run was interrupted. In
+a bucket, whose files cannot grow, it is carried on at every checkpoint.
 """
 
 from collections.abc import Sequence
 import json
 import os
 import pathlib
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -43,9 +45,9 @@ def loss_by_source(
   }
 
 
-def _cut_back(path: pathlib.Path, step: int) -> None:
+def _cut_back(path: str, step: int) -> None:
   """Drops records after `step`, and a last line that was cut short."""
-  if not path.exists():
+  if not storage.exists(path):
     if step:
       raise ValueError(
         f'{path}: is missing, but the checkpoint is at step {step}; '
@@ -53,7 +55,7 @@ def _cut_back(path: pathlib.Path, step: int) -> None:
       )
     return
   kept = []
-  for line in path.read_bytes().splitlines():
+  for line in storage.read_bytes(path).splitlines():
     try:
       record = json.loads(line)
     except ValueError:
@@ -88,18 +90,24 @@ class MetricsWriter:
       wandb_config: The config to send to Weights & Biases, or None not to use
         it. A failure of W&B is logged and never stops a run.
     """
-    workdir = pathlib.Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    path = workdir / FILE_NAME
-    _cut_back(path, resume_step)
+    storage.make_dirs(workdir)
+    _cut_back(storage.join(workdir, FILE_NAME), resume_step)
+    self._scratch = None
+    self._growing: storage.GrowingFiles | None = None
+    folder = pathlib.Path(workdir)
+    if storage.is_remote(workdir):
+      self._scratch = tempfile.TemporaryDirectory(prefix='msm_jax-')
+      folder = pathlib.Path(self._scratch.name)
+      self._growing = storage.GrowingFiles(folder, str(workdir))
     # Line-buffered: whoever watches the file sees each update at once.
     self._file = open(  # noqa: SIM115
-      path, 'a', encoding='utf-8', buffering=1
+      folder / FILE_NAME, 'a', encoding='utf-8', buffering=1
     )
     self._board = tensorboardX.SummaryWriter(
-      str(workdir / 'tensorboard'), purge_step=resume_step + 1, flush_secs=30
+      str(folder / 'tensorboard'), purge_step=resume_step + 1, flush_secs=30
     )
-    self._wandb = _start_wandb(workdir, wandb_config)
+    name = os.path.basename(str(workdir).rstrip('/'))
+    self._wandb = _start_wandb(name, folder, wandb_config)
 
   def write(self, record: dict[str, Any]) -> None:
     self._file.write(json.dumps(record, allow_nan=False) + '\n')
@@ -118,17 +126,23 @@ class MetricsWriter:
     """Puts all records on disk; called before a checkpoint is written."""
     self._file.flush()
     os.fsync(self._file.fileno())
+    if self._growing is not None:
+      self._board.flush()
+      self._growing.flush()
 
   def close(self) -> None:
     self.flush()
     self._file.close()
     self._board.close()
+    if self._growing is not None and self._scratch is not None:
+      self._growing.flush()
+      self._scratch.cleanup()
     if self._wandb is not None:
       self._wandb.finish()
 
 
 def _start_wandb(
-  workdir: pathlib.Path, config: dict[str, Any] | None
+  name: str, folder: pathlib.Path, config: dict[str, Any] | None
 ) -> Any | None:
   if config is None:
     return None
@@ -136,7 +150,7 @@ def _start_wandb(
     import wandb  # An optional extra.
 
     return wandb.init(
-      project='msm_jax', name=workdir.name, dir=str(workdir), config=config
+      project='msm_jax', name=name, dir=str(folder), config=config
     )
   except Exception as e:
     logger.warning('W&B could not be started (%r); running without it', e)
