@@ -101,6 +101,7 @@ class Progress:
     *,
     done: float = 0,
     stream: IO[str] | None = None,
+    shown: bool = True,
   ):
     """Starts the clock.
 
@@ -111,9 +112,11 @@ class Progress:
       done: How much of it was done before, e.g. by a run that is continued;
         it counts for the bar but not for the rate.
       stream: Where to show it, unless a launcher wants a file; default stderr.
+      shown: Whether to show anything; of several processes one does.
     """
     self._label, self._unit, self._total = label, unit, total
     self._done = self._start_done = done
+    self._shows = shown
     self._stream = stream or sys.stderr
     self._file = os.environ.get(ENVIRONMENT_KEY)
     self._started = time.monotonic()
@@ -131,7 +134,7 @@ class Progress:
 
   def __exit__(self, *exception: object) -> None:
     self._show()
-    if not self._file and self._stream.isatty():
+    if self._shows and not self._file and self._stream.isatty():
       self._stream.write('\n')
 
   def advance(self, amount: float, note: str = '') -> None:
@@ -150,6 +153,8 @@ class Progress:
     )
 
   def _show(self) -> None:
+    if not self._shows:
+      return
     self._shown = time.monotonic()
     if self._file:
       # A bar that cannot be drawn, e.g. on a full disk, stops no job.

@@ -2,19 +2,24 @@
 
     python -m msm_jax.train --config=configs/x.py:arm=msm,seed=0 --workdir=DIR
 
+Several processes are one run, on all their devices: give each the same command
+and --coordinator=HOST:PORT --num_processes=N --process_id=I. On TPUs they find
+each other.
+
 Run the same command again after any interruption and it continues exactly.
-Exit codes: 0 finished; 75 stopped by SIGTERM after saving, run again; 1 a
-config, data or disk error, explained on the last lines.
+Exit codes: 0 finished; 75 stopped, run again: by SIGTERM after saving, or since
+another process of the run was lost; 1 a config, data or disk error, explained
+on the last lines.
 """
 
 import json
-import sys
 import time
 
 from absl import app
 from absl import flags
 from ml_collections import config_flags
 
+from msm_jax import distributed
 from msm_jax import log
 from msm_jax import schema
 from msm_jax import storage
@@ -29,6 +34,7 @@ _WORKDIR = flags.DEFINE_string(
   required=True,
 )
 RESULT_NAME = 'result.json'
+distributed.define_flags()
 
 
 def main(argv: list[str]) -> None:
@@ -38,6 +44,7 @@ def main(argv: list[str]) -> None:
   started = time.monotonic()
   try:
     config = training.load(_CONFIG.value)
+    distributed.join_by_flags({'--workdir': _WORKDIR.value})
     result = training.train(config, workdir)
   except (
     schema.ConfigError,
@@ -46,9 +53,20 @@ def main(argv: list[str]) -> None:
     storage.StorageError,
     training.CheckpointError,
     training.TrainingDivergedError,
+    distributed.StartError,
   ) as e:
     logger.error('%s', e)
-    sys.exit(1)
+    distributed.leave(1)
+  except training.PeerLostError as e:
+    logger.error('%s; run again to continue from the last checkpoint', e)
+    distributed.leave(training.EXIT_CODE)
+  except Exception:
+    if distributed.count() == 1:
+      raise
+    logger.exception('this process has failed')
+    distributed.leave(1)
+  if not distributed.is_first():
+    return
   storage.write_atomic(
     storage.join(workdir, RESULT_NAME),
     json.dumps(

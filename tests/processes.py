@@ -4,6 +4,7 @@ from collections.abc import Callable
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -67,6 +68,76 @@ def finish(
   process = start(config, workdir, *flags, devices=devices)
   assert process.wait() == 0, read_log(workdir)
   return json.loads((workdir / 'result.json').read_text())
+
+
+class Group:
+  """The processes of one run, which have four devices together."""
+
+  DEVICES = 4
+
+  def __init__(
+    self,
+    config: str,
+    workdir: pathlib.Path,
+    n: int,
+    *flags: str,
+    own_flags: dict[int, list[str]] | None = None,
+    variables: dict[str, str] | None = None,
+    program: list[str] | None = None,
+  ):
+    """Starts them; the output of process `i` goes to `<workdir>.<i>.log`."""
+    with socket.create_server(('localhost', 0)) as server:
+      port = server.getsockname()[1]
+    self.workdir, self.n = workdir, n
+    several = f'--xla_force_host_platform_device_count={self.DEVICES // n}'
+    self.members = []
+    for i in range(n):
+      mine = [
+        *(program or command(config, workdir)),
+        *flags,
+        f'--coordinator=localhost:{port}',
+        f'--num_processes={n}',
+        f'--process_id={i}',
+        *(own_flags or {}).get(i, []),
+      ]
+      with open(self._log(i), 'ab') as log:
+        self.members.append(
+          subprocess.Popen(
+            mine,
+            cwd=ROOT,
+            env={**environment(), 'XLA_FLAGS': several, **(variables or {})},
+            stdout=log,
+            stderr=log,
+          )
+        )
+
+  def _log(self, i: int) -> pathlib.Path:
+    return pathlib.Path(f'{self.workdir}.{i}.log')
+
+  def log(self, i: int) -> str:
+    """What process `i` said, without JAX's own lines."""
+    lines = self._log(i).read_text().splitlines()
+    return '\n'.join(line for line in lines if not line.startswith('[Gloo]'))
+
+  def wait_until(self, condition: Callable[[], bool]) -> None:
+    """Blocks until the condition holds; fails if a process ends first."""
+    wait_until(self.members[0], condition, f'{self.workdir}.0')
+
+  def kill(self, *which: int) -> None:
+    """SIGKILL to some; returns when all have ended, for want of these."""
+    for i in which:
+      self.members[i].kill()
+    self.codes()
+
+  def codes(self) -> list[int]:
+    """Waits for all, and returns how they ended."""
+    return [process.wait() for process in self.members]
+
+  def finish(self) -> dict:
+    """Waits for a good end, and returns the run's `result.json`."""
+    codes = self.codes()
+    assert codes == [0] * self.n, [self.log(i)[-3000:] for i in range(self.n)]
+    return json.loads((self.workdir / 'result.json').read_text())
 
 
 def read_log(workdir: pathlib.Path) -> str:

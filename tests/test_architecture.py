@@ -22,6 +22,7 @@ ROOMS = (
   'msm_jax.tokenizers',
   'msm_jax.models',
   'msm_jax.data',
+  'msm_jax.distributed',
   'msm_jax.training',
   'msm_jax.conversion',
   'msm_jax.evals',

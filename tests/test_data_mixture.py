@@ -81,7 +81,11 @@ def test_rows_of_all_processes_are_the_whole_batch_in_order(
 ):
   m = mixture(sources)
   for step in range(5):
-    parts = [m.batch(step, p, process_count) for p in range(process_count)]
+    local = 8 // process_count
+    parts = [
+      m.batch(step, range(p * local, (p + 1) * local))
+      for p in range(process_count)
+    ]
     joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     assert_batches_equal(joined, m.batch(step))
 
@@ -348,11 +352,17 @@ def test_other_settings_that_make_no_sense_are_refused(
   refuse(sources, WEIGHTS, needle, **options)
 
 
-def test_processes_that_do_not_divide_the_batch_are_refused(sources):
+def test_some_rows_of_a_batch_are_those_of_the_whole(sources):
   m = mixture(sources)
-  for process_index, process_count in ((0, 3), (2, 2), (-1, 2)):
-    with pytest.raises(ValueError, match=f'{process_count}'):
-      m.batch(0, process_index, process_count)
+  whole, some = m.batch(2), m.batch(2, [5, 0, 6])
+  assert_batches_equal(some, {k: v[[5, 0, 6]] for k, v in whole.items()})
+
+
+def test_rows_that_a_batch_does_not_have_are_refused(sources):
+  m = mixture(sources)
+  for row in (-1, 8):
+    with pytest.raises(ValueError, match=f'row {row} of a batch of 8'):
+      m.batch(0, [0, row])
   with pytest.raises(ValueError, match='step: -1'):
     m.batch(-1)
 

@@ -4,7 +4,8 @@
 
 where `make_sources(ROOT)` was called before. `ROOT,slow` takes updates of some
 ten milliseconds, so that a test can interrupt one; `ROOT,mesh` does as well,
-and has sizes that several devices divide: `--config.mesh.fsdp=2`.
+and has sizes that several devices divide: `--config.mesh.fsdp=2`. `ROOT,once`
+is the first update of that.
 """
 
 import json
@@ -73,14 +74,18 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
   """Two phases, midtrain and sft, of different batch sizes."""
   root, _, variant = arg.partition(',')
   config = _config(root)
-  if variant in ('slow', 'mesh'):
+  if variant in ('slow', 'mesh', 'once'):
     config.model.update(d_model=48, d_ff=128, head_dim=24)
     config.phases[0].update(batch_size=32, updates=40)
     config.phases[1].update(batch_size=24, updates=30)
-    if variant == 'mesh':
+    if variant != 'slow':
       config.model.n_kv_heads = 2
       config.model.update(dtype='float32', param_dtype='float32')
       config.mesh = {'data': -1, 'fsdp': 1, 'tensor': 1, 'context': 1}
+      config.watch = {'slow_seconds': 10.0, 'lost_seconds': 60.0}
+    if variant == 'once':
+      config.phases = config.phases[:1]
+      config.phases[0].update(updates=1, min_updates=1)
   elif variant:
     raise ValueError(f'no variant {variant!r}')
   return config

@@ -8,6 +8,7 @@ a mix of sources.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import functools
 import math
@@ -173,38 +174,35 @@ class Mixture:
     }
 
   def rows(
-    self, step: int, process_index: int = 0, process_count: int = 1
+    self, step: int, only: Sequence[int] | None = None
   ) -> list[tuple[int, int]]:
     """Returns (index into `names`, sequence) of each row of `batch(step)`."""
     if step < 0:
       raise ValueError(f'step: {step} is negative')
-    if (
-      self.batch_size % process_count or not 0 <= process_index < process_count
-    ):
-      raise ValueError(
-        f'process {process_index} of {process_count}: a batch of '
-        f'{self.batch_size} rows cannot be dealt evenly; choose a batch_size '
-        'that is a multiple of the number of processes'
-      )
-    local = self.batch_size // process_count
-    permuted = hashing.permutation(self.batch_size, self.seed, 'rows', step)
-    mine = permuted[process_index * local : (process_index + 1) * local]
-    first = step * self.batch_size
-    return [self._rows[first + row] for row in mine.tolist()]
+    B = self.batch_size
+    wanted = range(B) if only is None else only
+    if outside := [row for row in wanted if not 0 <= row < B]:
+      raise ValueError(f'only: row {outside[0]} of a batch of {B} rows')
+    permuted = hashing.permutation(B, self.seed, 'rows', step).tolist()
+    return [self._rows[step * B + permuted[row]] for row in wanted]
 
   def batch(
-    self, step: int, process_index: int = 0, process_count: int = 1
+    self, step: int, only: Sequence[int] | None = None
   ) -> dict[str, np.ndarray]:
-    """Returns the rows of one process of the batch of `step`.
+    """Returns the batch of `step`, or some of its rows.
 
-    A pure function of the arguments: the processes' rows, in the order of the
-    processes, are the rows of the whole batch.
+    A pure function of the arguments. What is not asked for is not read.
+
+    Args:
+      step: Counted from 0, at the beginning of the phase.
+      only: Numbers of rows, in the order in which they are wanted, such as
+        those of one process; None is all of them.
 
     Returns:
       `tokens`, `targets`, `segment_ids`, `positions` (int32) and `loss_weights`
-      (float32), each [B / process_count, T].
+      (float32), each `[rows, T]`.
     """
-    rows = self.rows(step, process_index, process_count)
+    rows = self.rows(step, only)
     stacked = np.empty((5, len(rows), self.seq_len), np.int32)
     for row, (source, sequence) in enumerate(rows):
       stacked[:, row] = self._sources[source].record(sequence).fields

@@ -12,12 +12,14 @@ from msm_jax.training.loss import chunked_cross_entropy
 from msm_jax.training.preemption import EXIT_CODE
 from msm_jax.training.preemption import Preempted
 from msm_jax.training.result import Result
+from msm_jax.training.watch import PeerLostError
 
 __all__ = [
   'EXIT_CODE',
   'CheckpointError',
   'Checkpoints',
   'MismatchError',
+  'PeerLostError',
   'PhaseConfig',
   'Preempted',
   'Result',

@@ -21,6 +21,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from msm_jax import distributed
 from msm_jax import models
 from msm_jax import schema
 from msm_jax import storage
@@ -350,3 +351,13 @@ class Checkpoints:
   def close(self) -> None:
     self.wait()
     self._manager.close()
+
+  def __enter__(self) -> 'Checkpoints':
+    return self
+
+  def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    # After a failure that other processes may not share, to finish a write
+    # together with them would be to wait for ever.
+    failed = kind is not None and issubclass(kind, Exception)
+    if distributed.count() == 1 or not failed:
+      self.close()

@@ -168,6 +168,27 @@ class CheckpointConfig:
     _positive(self.keep, 'keep')
 
 
+@dataclasses.dataclass(frozen=True)
+class WatchConfig:
+  """What is taken for a straggler, and what for a process that has stopped.
+
+  Attributes:
+    slow_factor: An update that takes more than so many times the median of the
+      last 50 is reported, with the process that the others wait for,
+    slow_seconds: if it takes so long as well.
+    lost_seconds: A process of which nothing is heard for so long has stopped,
+      and the others end, to be started again together.
+  """
+
+  slow_factor: float = 5.0
+  slow_seconds: float = 10.0
+  lost_seconds: float = 60.0
+
+  def __post_init__(self):
+    for key in ('slow_factor', 'slow_seconds', 'lost_seconds'):
+      _positive(getattr(self, key), key)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(data.DataConfig):
   """A training run: one arm at one seed.
@@ -186,6 +207,7 @@ class RunConfig(data.DataConfig):
     xla_options: With which steps are compiled: `'auto'`, `'none'`, or a mapping
       from names to values that is laid over those of `'auto'`; None takes one
       away. See `msm_jax.training.xla_options`.
+    watch: What is reported of updates and processes that are late.
     max_loss_jump: Nats by which the loss may exceed its mean over the last 20
       updates before the run is stopped as exploding.
     log_wandb: Whether to mirror the metrics to Weights & Biases.
@@ -199,6 +221,7 @@ class RunConfig(data.DataConfig):
   loss_chunk: int | str = 'auto'
   loss_group: int | str = 'auto'
   xla_options: str | dict[str, str | bool | int | float | None] = 'auto'
+  watch: WatchConfig = WatchConfig()
   max_loss_jump: float = 3.0
   log_wandb: bool = False
 
@@ -284,6 +307,7 @@ _NO_EFFECT = (
   'mesh',
   'loss_group',
   'xla_options',
+  'watch',
 )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
+from msm_jax import distributed
 from msm_jax import schema
 from msm_jax import storage
 from msm_jax.log import logger
@@ -81,8 +82,28 @@ def claim_workdir(workdir: pathlib.Path | str, here: Identity) -> None:
     check_same(
       here, there['config'], there['fingerprints'], f'the workdir {workdir}'
     )
-  else:
+  elif distributed.is_first():
     storage.write_atomic(path, storage.canonical_json(dataclasses.asdict(here)))
+
+
+def check_processes(
+  config: config_lib.RunConfig, workdir: pathlib.Path | str, here: Identity
+) -> None:
+  """Checks that all processes do the same run on the same mesh.
+
+  Raises:
+    ConfigError: Naming the keys that differ from those of process 0.
+  """
+  same = {
+    'workdir': str(workdir),
+    'config': here.config,
+    'fingerprints': here.fingerprints,
+    'checkpoint': dataclasses.asdict(config.checkpoint),
+    'mesh': dataclasses.asdict(config.mesh),
+    'loss_group': config.loss_group,
+    'xla_options': config.xla_options,
+  }
+  distributed.check_alike(same)
 
 
 def warn_about_environment(there: dict[str, Any]) -> None:

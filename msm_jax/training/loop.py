@@ -10,6 +10,7 @@ import time
 import jax
 
 from msm_jax import data
+from msm_jax import distributed
 from msm_jax import models
 from msm_jax import progress
 from msm_jax import schema
@@ -22,12 +23,14 @@ from msm_jax.training import environment
 from msm_jax.training import flops
 from msm_jax.training import guard
 from msm_jax.training import identity as identity_lib
+from msm_jax.training import loading
 from msm_jax.training import metrics as metrics_lib
 from msm_jax.training import phases
 from msm_jax.training import preemption
 from msm_jax.training import programs as programs_lib
 from msm_jax.training import starting
 from msm_jax.training import step as step_lib
+from msm_jax.training import watch as watch_lib
 from msm_jax.training import xla_options
 from msm_jax.training.config import RunConfig
 from msm_jax.training.result import params_sha256
@@ -82,6 +85,7 @@ class Trainer:
       },
       init=parent.identity if parent else None,
     )
+    identity_lib.check_processes(config, workdir, self._identity)
     identity_lib.claim_workdir(workdir, self._identity)
     self._guard = guard.LossGuard(config.max_loss_jump)
     self._flops_per_update = [
@@ -109,7 +113,12 @@ class Trainer:
       Preempted: After SIGTERM, once a checkpoint is on disk.
       TrainingDivergedError: On a loss that is not finite or explodes.
       CheckpointError: If a checkpoint cannot be written.
+      PeerLostError: If another process of the run has stopped.
     """
+    with watch_lib.Watch(self._config.watch) as self._watch:
+      return self._train()
+
+  def _train(self) -> Result:
     for plan, mixture in zip(self._plans, self._mixtures, strict=True):
       logger.info('phase %s:\n%s', plan.phase.name, mixture.report())
     logger.info(
@@ -129,12 +138,10 @@ class Trainer:
     with contextlib.ExitStack() as stack:
       self._stack = stack
       self._checkpoints = stack.enter_context(
-        contextlib.closing(
-          checkpoints_lib.Checkpoints(
-            storage.join(self._workdir, 'checkpoints'),
-            keep=self._config.checkpoint.keep,
-            always_keep=[p.stop for p in self._plans],
-          )
+        checkpoints_lib.Checkpoints(
+          storage.join(self._workdir, 'checkpoints'),
+          keep=self._config.checkpoint.keep,
+          always_keep=[p.stop for p in self._plans],
         )
       )
       self._listener = stack.enter_context(preemption.Listener())
@@ -152,6 +159,7 @@ class Trainer:
           self._total_tokens(),
           'tokens',
           done=self._planned_tokens(step),
+          shown=distributed.is_first(),
         )
       )
       for plan in self._plans:
@@ -181,7 +189,9 @@ class Trainer:
       for p in self._plans
     )
 
-  def _open_writer(self, step: int) -> metrics_lib.MetricsWriter:
+  def _open_writer(self, step: int) -> metrics_lib.Writer:
+    if not distributed.is_first():
+      return metrics_lib.NoWriter()
     wandb_config = self._identity.config if self._config.log_wandb else None
     return metrics_lib.MetricsWriter(
       self._workdir, resume_step=step, wandb_config=wandb_config
@@ -193,8 +203,10 @@ class Trainer:
     # 2. else the end of a phase of the run that `init_from` names: parameters,
     #    and also moments if the first phase carries them;
     # 3. else a random initialisation from the seed.
-    step = self._checkpoints.latest()
-    if step is None:
+    # Of a store that lists late, one process may know more than another.
+    latest = self._checkpoints.latest()
+    step = distributed.from_first(-1 if latest is None else latest)
+    if step < 0:
       before = self._crossings[0].before
       return 0, starting.begin(self._config, before, self._layout)
     meta = self._checkpoints.meta(step)
@@ -221,15 +233,7 @@ class Trainer:
   def _loader(
     self, plan: phases.Plan, first: int
   ) -> Prefetcher[step_lib.Batch]:
-    mixture = self._mixtures[plan.index]
-    sharding = step_lib.batch_sharding(self._layout)
-
-    def batch(update: int) -> step_lib.Batch:
-      rows = mixture.batch(update)
-      return {
-        k: jax.device_put(rows[k], sharding) for k in step_lib.BATCH_DTYPES
-      }
-
+    batch = loading.batches(self._mixtures[plan.index], self._layout)
     updates = plan.stop - plan.start
     return data.prefetch(batch, first, updates, depth=_PREFETCH)
 
@@ -255,6 +259,7 @@ class Trainer:
 
   def _enter(self, plan: phases.Plan) -> step_lib.TrainState:
     """Takes parameters and moments over the boundary into a phase."""
+    self._watch.doing('crossing', plan.start)
     start = self._take_start()
     cross = self._programs.crossing(self._crossings[plan.index])
     key = jax.random.key(self._config.seed)
@@ -273,11 +278,16 @@ class Trainer:
       assert moments is not None
       state = step_lib.TrainState(params, moments)
       del params, moments
+    self._watch.doing('compiling', plan.start + first)
     program = self._programs.step(self._key(plan))
     pending: _Pending | None = None
     self._last_finished = time.monotonic()
+    self._watch.new_phase()
     with contextlib.closing(self._take_loader(plan, first)) as batches:
-      for update, batch in enumerate(batches, first):
+      for update in range(first, plan.stop - plan.start):
+        self._watch.doing('reading its batch', plan.start + update)
+        batch = next(batches)
+        self._watch.doing('computing', plan.start + update)
         learning_rate = plan.learning_rate(update)
         state, metrics = program(state, batch, learning_rate)
         # The metrics of the update before this one are read only now, so that
@@ -288,26 +298,28 @@ class Trainer:
         pending = _Pending(step, plan, update, float(learning_rate), metrics)
         if update == first:
           self._warm_next(plan)
-        if self._must_save(plan, step):
+        stop = self._listener.requested(step)
+        if stop or self._must_save(plan, step):
           self._finish(pending)
           pending = None
           self._save(plan, step, state)
+        if stop:
+          self._checkpoints.wait()
+          logger.info('SIGTERM: saved at step %d; run again to continue', step)
+          raise preemption.Preempted(step)
     carried = self._carries_moments(plan.index + 1)
     self._start = starting.Start(
       state.params, state.optimizer if carried else None
     )
 
   def _must_save(self, plan: phases.Plan, step: int) -> bool:
-    return (
-      step == plan.stop
-      or step % self._config.checkpoint.every == 0
-      or self._listener.requested
-    )
+    return step == plan.stop or step % self._config.checkpoint.every == 0
 
   def _save(
     self, plan: phases.Plan, step: int, state: step_lib.TrainState
   ) -> None:
     update = step - plan.start
+    self._watch.doing('saving', step)
     self._writer.flush()  # A checkpoint never knows more than the log.
     self._checkpoints.save(
       state,
@@ -324,10 +336,7 @@ class Trainer:
         base=phases.base_phase(self._plans, plan.index),
       ),
     )
-    if self._listener.requested:
-      self._checkpoints.wait()
-      logger.info('SIGTERM: saved at step %d; run again to continue', step)
-      raise preemption.Preempted(step)
+    self._watch.paused()
 
   def _finish(self, pending: _Pending) -> None:
     """Reads an update's metrics, checks them, and writes its record."""
@@ -338,6 +347,7 @@ class Trainer:
     mixture = self._mixtures[plan.index]
     counts = mixture.counts(update)
     self._tokens_seen += sum(tokens for tokens, _ in counts.values())
+    self._watch.finished()
     now = time.monotonic()
     seconds, self._last_finished = now - self._last_finished, now
     peak = flops.peak_flops(self._mesh.devices.flat[0].device_kind)

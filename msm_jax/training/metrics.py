@@ -11,6 +11,7 @@ import os
 import pathlib
 import tempfile
 from typing import Any
+from typing import Protocol
 
 import numpy as np
 import tensorboardX
@@ -70,6 +71,29 @@ def _cut_back(path: str, step: int) -> None:
       'workdir'
     )
   storage.write_atomic(path, b''.join(kept))
+
+
+class Writer(Protocol):
+  """Where records of updates go."""
+
+  def write(self, record: dict[str, Any]) -> None: ...
+
+  def flush(self) -> None: ...
+
+  def close(self) -> None: ...
+
+
+class NoWriter:
+  """Of processes that leave writing to the first."""
+
+  def write(self, record: dict[str, Any]) -> None:
+    pass
+
+  def flush(self) -> None:
+    pass
+
+  def close(self) -> None:
+    pass
 
 
 class MetricsWriter:

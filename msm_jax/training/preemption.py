@@ -1,8 +1,16 @@
-"""SIGTERM: save at the next update boundary, then exit with code 75."""
+"""SIGTERM: save at the next update boundary, then exit with code 75.
+
+Where a run has several processes, one of them being told is enough: JAX makes
+them agree on an update at which all save.
+"""
 
 import signal
 import threading
 from types import FrameType
+
+from jax.experimental import multihost_utils
+
+from msm_jax import distributed
 
 # EX_TEMPFAIL of sysexits.h: "the user is invited to retry".
 EXIT_CODE = 75
@@ -24,7 +32,9 @@ class Listener:
     self._old = None
 
   def __enter__(self) -> 'Listener':
-    if threading.current_thread() is threading.main_thread():
+    # JAX has its own handler where there are several processes.
+    alone = distributed.count() == 1
+    if alone and threading.current_thread() is threading.main_thread():
       self._old = signal.signal(signal.SIGTERM, self._handle)
     return self
 
@@ -35,6 +45,8 @@ class Listener:
   def _handle(self, number: int, frame: FrameType | None) -> None:
     self._event.set()
 
-  @property
-  def requested(self) -> bool:
+  def requested(self, step: int) -> bool:
+    """Whether to save and stop after this update; every process asks."""
+    if distributed.count() > 1:
+      return multihost_utils.reached_preemption_sync_point(step)
     return self._event.is_set()
