@@ -197,7 +197,7 @@ def _genres(path: str) -> list[str | None]:
   """The genre of each row, or nothing where there is no such column."""
   if not path.endswith('.parquet'):
     return []
-  with storage.open_file(path) as f:
+  with storage.open_published(path) as f:
     file = pq.ParquetFile(f)
     if 'genre' not in file.schema_arrow.names:
       return []

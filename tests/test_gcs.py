@@ -42,10 +42,20 @@ print(json.dumps(found))
 """
 
 
+_OPEN = """
+import sys
+from msm_jax import data
+
+source = data.PreparedSource.open(sys.argv[1])
+print(sum(len(source.origins(i)) for i in range(len(source))))
+"""
+
+
 @pytest.fixture(scope='module')
-def environment():
+def environment(tmp_path_factory):
   with gcs.emulator() as server:
-    yield server.environment
+    cache = str(tmp_path_factory.mktemp('cache'))
+    yield {**server.environment, 'MSM_JAX_CACHE_DIR': cache}
 
 
 def run(environment, *arguments):
@@ -74,10 +84,11 @@ def test_what_is_published_in_a_bucket_is_whole_or_not_there(environment):
   assert 'deep/file' in error
 
 
-def test_a_corpus_goes_to_a_bucket_and_is_prepared_from_there(
+def test_a_corpus_goes_to_a_bucket_and_is_prepared_from_there_to_there(
   environment, tmp_path
 ):
-  corpus = f'gs://{gcs.BUCKET}/corpora/offline'
+  root = f'gs://{gcs.BUCKET}/corpora'
+  corpus = f'{root}/offline'
   config = ROOT / 'configs/data/offline.py'
   arguments = ('-m', 'data_gen', f'--config={config}:documents=1')
   out = run(
@@ -91,13 +102,13 @@ def test_a_corpus_goes_to_a_bucket_and_is_prepared_from_there(
   run(
     environment,
     *('-m', 'msm_jax.train_tokenizer', f'--input={corpus}/documents'),
-    *('--vocab_size=600', f'--out={tmp_path / "tokenizer"}'),
+    *('--vocab_size=600', f'--out={root}/tokenizer'),
   )
   run(
     environment,
     *('-m', 'msm_jax.prepare', f'--input={corpus}/documents'),
-    f'--tokenizer={tmp_path / "tokenizer"}',
-    *('--seq_len=256', f'--out={tmp_path / "prepared"}'),
+    f'--tokenizer={root}/tokenizer',
+    *('--seq_len=256', f'--out={root}/prepared'),
   )
-  manifest = json.loads((tmp_path / 'prepared/manifest.json').read_text())
-  assert manifest['info']['documents'] >= 12
+  out = run(environment, '-c', _OPEN, f'{root}/prepared')
+  assert int(out.splitlines()[-1]) >= 12

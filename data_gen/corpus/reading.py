@@ -68,6 +68,6 @@ def read_rows(corpus: Path) -> Iterator[Row]:
 
 
 def _read(path: str) -> Iterator[Row]:
-  with storage.open_file(path) as f:
+  with storage.open_published(path) as f:
     for batch in pq.ParquetFile(f).iter_batches(_ROWS_PER_READ):
       yield from map(columns.from_dict, batch.to_pylist())

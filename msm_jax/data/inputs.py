@@ -35,7 +35,7 @@ def _expand(path: str) -> list[str]:
     if not found:
       raise SourceError(f'{path}: matches no file')
     return found
-  names = storage.list_dir(path)
+  names = storage.list_published(path)
   return _files_of_directory(path, names) if names else [path]
 
 
@@ -48,7 +48,7 @@ def _matches(pattern: str) -> Iterator[str]:
   parent, slash, last = pattern.rpartition('/')
   parents = list(_matches(parent)) if _is_pattern(parent) else [parent]
   for directory in parents:
-    for name in storage.list_dir(directory or slash or '.'):
+    for name in storage.list_published(directory or slash or '.'):
       if fnmatch.fnmatchcase(name, last):
         yield f'{directory}{slash}{name}'
 

@@ -26,7 +26,7 @@ def columns(path: str) -> set[str]:
     SourceError: If the file is empty or damaged.
   """
   if _is_parquet(path):
-    with storage.open_file(path) as f:
+    with storage.open_published(path) as f:
       return set(_open_parquet(path, f).schema_arrow.names)
   for _, raw in _jsonl_rows(path):
     return set(raw)
@@ -74,7 +74,7 @@ def cut(
     SourceError: If it is empty or damaged.
   """
   room = room or rows_per_cut
-  with storage.open_file(path) as f:
+  with storage.open_published(path) as f:
     if _is_parquet(path):
       total = _open_parquet(path, f).metadata.num_rows
       offsets = dict.fromkeys([0, *range(room, total, rows_per_cut)], 0)
@@ -123,7 +123,7 @@ def _open_parquet(path: str, file: Any) -> pq.ParquetFile:
 def _parquet_rows(
   path: str, kind: str, first: int, stop: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-  with storage.open_file(path) as f:
+  with storage.open_published(path) as f:
     table = _open_parquet(path, f)
     known = ('id', COLUMN[kind], PREFIX, *provenance.COLUMNS)
     columns = [c for c in known if c in table.schema_arrow.names]
@@ -179,7 +179,7 @@ def _batch_to_rows(
 def _jsonl_rows(
   path: str, first: int = 0, stop: int = sys.maxsize, offset: int = 0
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-  with storage.open_file(path) as f:
+  with storage.open_published(path) as f:
     f.seek(offset)
     for row, line in enumerate(itertools.islice(f, stop - first), first):
       where = f'{path}, row {row} (line {row + 1})'

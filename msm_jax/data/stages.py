@@ -16,10 +16,8 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import itertools
-import os
 import pathlib
 import shutil
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -285,7 +283,7 @@ def _join_left_overs(
       (_LEFT_TRAINED_NAME, encoding.TRAINED_NAME),
     ):
       with (
-        storage.open_file(storage.join(part, source)) as read,
+        storage.open_published(storage.join(part, source)) as read,
         open(directory / name, 'ab') as write,
       ):
         shutil.copyfileobj(read, write)
@@ -358,12 +356,6 @@ def _sequences(
 
 @contextlib.contextmanager
 def fetched(path: str) -> Iterator[str]:
-  """Lends a local file: the file itself, or a copy of a remote one."""
-  if not storage.is_remote(path):
-    yield path
-    return
-  with tempfile.TemporaryDirectory() as directory:
-    local = os.path.join(directory, os.path.basename(path))
-    with storage.open_file(path) as read, open(local, 'wb') as write:
-      shutil.copyfileobj(read, write)
-    yield local
+  """Lends a local file: the file itself, or the cache's of a remote one."""
+  with storage.hold(path) as held:
+    yield str(held.path)

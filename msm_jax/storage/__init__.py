@@ -14,6 +14,9 @@ from msm_jax.storage._errors import ConflictError
 from msm_jax.storage._errors import CorruptError
 from msm_jax.storage._errors import NotPublishedError
 from msm_jax.storage._errors import StorageError
+from msm_jax.storage._files import hold
+from msm_jax.storage._files import list_published
+from msm_jax.storage._files import open_published
 from msm_jax.storage._files import PublishedFiles
 from msm_jax.storage._fingerprints import canonical_json
 from msm_jax.storage._fingerprints import fingerprint
@@ -58,11 +61,14 @@ __all__ = [
   'default_cache',
   'exists',
   'fingerprint',
+  'hold',
   'is_remote',
   'join',
   'list_dir',
+  'list_published',
   'make_dirs',
   'open_file',
+  'open_published',
   'publish',
   'read_bytes',
   'read_json',
