@@ -33,8 +33,8 @@ from msm_jax.data import parts as parts_lib
 from msm_jax.data import records
 from msm_jax.data import writing
 
-# A sequence that the rows of one part fill to this share stays as it is.
-GOOD_FILL = 0.98
+# Percent of positions in sequences that stay as the rows of one part fill them.
+GOOD_FILL = 99
 
 KIND = 'prepared-part'
 INDEX_NAME = 'index.parquet'
@@ -183,14 +183,18 @@ def _place(packed: packing.Packing, first_token: np.ndarray) -> writing.Placed:
 def _stay(packed: packing.Packing, *, alone: bool) -> np.ndarray:
   """Returns [N] bool, which sequences are good as they are.
 
-  Where there is no other part, there is nothing to fill the others with.
+  These are the fullest, as many as are together filled to `GOOD_FILL`. Where
+  there is no other part, there is nothing to fill the others with.
   """
   if alone:
     return np.ones(packed.n_sequences, bool)
-  filled = np.bincount(
-    packed.sequence, weights=packed.length, minlength=packed.n_sequences
-  )
-  return filled >= GOOD_FILL * packed.seq_len
+  filled = np.zeros(packed.n_sequences, np.int64)
+  np.add.at(filled, packed.sequence, packed.length)
+  order = np.argsort(-filled, kind='stable')
+  room = packed.seq_len * np.arange(1, packed.n_sequences + 1)
+  stay = np.empty(packed.n_sequences, bool)
+  stay[order] = 100 * np.cumsum(filled[order]) >= GOOD_FILL * room
+  return stay
 
 
 def _save_left_overs(
