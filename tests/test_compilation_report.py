@@ -197,7 +197,7 @@ ENTRY %main {
   %b = f32[8]{0} parameter(1), metadata={op_name="state.optimizer['mu']"}
   %c = s32[2]{0} parameter(2), metadata={op_name="batch['tokens']"}
   %d = f32[] parameter(3), metadata={op_name="learning_rate"}
-  %e = u8[8]{0} parameter(4), metadata={op_name="state.optimizer['nu']['w']"}
+  %e = u8[8]{0} parameter(4), metadata={op_name="state.optimizer[\\'nu\\']"}
   %f = s32[] parameter(5), metadata={op_name="state.optimizer['count']"}
   ROOT %sum = f32[8]{0} add(%a, %b)
 }

@@ -1,5 +1,6 @@
 import ast
 import dataclasses
+import functools
 import inspect
 
 import jax
@@ -16,6 +17,7 @@ from msm_jax.models import huggingface
 from msm_jax.models import layers
 from msm_jax.models import presets
 from msm_jax.models import projection
+from msm_jax.models import remat
 from msm_jax.models import rope
 
 CONFIG = models.DecoderConfig(
@@ -121,6 +123,100 @@ def test_remat_changes_neither_loss_nor_gradient(remat):
     got,
     expected,
   )
+
+
+def _backward(config):
+  """The program of a gradient, as JAX writes it before it is compiled."""
+  model = models.Model(config)
+  tokens = jnp.zeros((2, 16), jnp.int32)
+
+  def loss(params):
+    return jnp.sum(model.hidden(params, tokens, tokens, tokens)[0] ** 2)
+
+  return str(jax.make_jaxpr(jax.grad(loss))(model.abstract_params()))
+
+
+@pytest.mark.parametrize(
+  'attention, key',
+  [
+    ('reference', 'remat_offload'),
+    ('splash', 'remat_save'),
+    ('splash', 'remat_offload'),
+  ],
+)
+def test_what_is_kept_by_name_changes_no_gradient(attention, key):
+  config = dataclasses.replace(
+    CONFIG, n_layers=1, remat='full', attention=attention, head_dim=128
+  )
+  params, tokens = _params(config), _tokens(128)[None]
+  ones = jnp.ones_like(tokens)
+  positions = jnp.arange(128, dtype=jnp.int32)[None]
+
+  @functools.partial(jax.jit, static_argnums=1)
+  def gradient(params, config):
+    model = models.Model(config)
+
+    def loss(params):
+      return jnp.sum(model.logits(params, tokens, ones, positions) ** 2)
+
+    return jax.grad(loss)(params)
+
+  named = dataclasses.replace(config, **{key: remat.NAMES})
+  expected, got = gradient(params, config), gradient(params, named)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(
+      a, b, rtol=0, atol=1e-6 * float(jnp.linalg.norm(b))
+    ),
+    got,
+    expected,
+  )
+
+
+def _products_of_weights(config):
+  """How often a gradient multiplies by a kernel of a block."""
+  return _backward(config).count('dot_general[')
+
+
+def test_what_has_a_name_is_not_computed_again():
+  full = dataclasses.replace(CONFIG, remat='full')
+  counts = {
+    name: _products_of_weights(dataclasses.replace(full, remat_save=(name,)))
+    for name in remat.NAMES
+  }
+  none = _products_of_weights(full)
+  # The block's input is kept in any case, its last product is never needed.
+  spared = {'block_input': 0, 'mlp_out': 0}
+  for name, count in counts.items():
+    assert none - count >= spared.get(name, 1), name
+  both = dataclasses.replace(full, remat_save=('mlp_gate', 'mlp_up'))
+  assert none - _products_of_weights(both) == 2
+
+
+def test_what_is_offloaded_is_kept_by_the_host():
+  full = dataclasses.replace(CONFIG, remat='full')
+  kept = dataclasses.replace(full, remat_save=('context', 'mlp_up'))
+  away = dataclasses.replace(full, remat_offload=('context', 'mlp_up'))
+  assert '<host>' not in _backward(kept)
+  assert '<host>' in _backward(away)
+  assert _products_of_weights(kept) == _products_of_weights(away)
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    ({'remat_save': ('querry',)}, r"remat_save: 'querry', expected one of "
+     r"\['block_input', 'query', .*did you mean 'query'"),
+    ({'remat_offload': ('key', 'key')}, r"remat_offload: \['key'\] occur more"),
+    ({'remat_save': ('key',), 'remat_offload': ('key',)},
+     r"remat_offload: \['key'\] are in remat_save as well"),
+    ({'remat': 'minimal', 'remat_save': ('key',)},
+     r"remat_save: \['key'\], but model.remat is 'minimal'"),
+  ],
+)  # fmt: skip
+def test_names_that_cannot_be_kept_are_refused(change, message):
+  config = dataclasses.replace(CONFIG, **{'remat': 'full', **change})
+  with pytest.raises(ValueError, match=message):
+    models.Model(config)
 
 
 def test_remat_keeps_less_for_the_backward_pass():

@@ -67,7 +67,8 @@ def of_arguments(module: hlo.Module) -> dict[str, int]:
   """Returns the bytes of a program's arguments by kind."""
   found: dict[str, int] = {}
   for parameter in module.computations[module.entry].parameters:
-    name = parameter.op_name
+    # XLA escapes the quotes of names.
+    name = parameter.op_name.replace("\\'", "'")
     kind = next(
       (kind for prefix, kind in _KINDS.items() if name.startswith(prefix)),
       'other',

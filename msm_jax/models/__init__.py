@@ -7,7 +7,6 @@ from msm_jax.models.config import RopeConfig
 from msm_jax.models.decoder import Decoder
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
-from msm_jax.models.decoder import REMAT_POLICIES
 from msm_jax.models.kernels import check_layout
 from msm_jax.models.kernels import kernel
 from msm_jax.models.kernels import KERNELS
@@ -22,6 +21,7 @@ from msm_jax.models.logprobs import sequence_logprobs
 from msm_jax.models.logprobs import split_positions
 from msm_jax.models.logprobs import target_logprobs
 from msm_jax.models.precision import wide
+from msm_jax.models.remat import REMAT_POLICIES
 from msm_jax.models.sampling import Sample
 from msm_jax.models.sampling import sample
 from msm_jax.models.sampling import Sampler

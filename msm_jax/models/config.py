@@ -128,7 +128,10 @@ class DecoderConfig:
     dtype: Of activations and matrix products; one of `DTYPES`.
     param_dtype: Of the stored parameters; one of `DTYPES`.
     remat: Rematerialisation of each block: a key of
-      `msm_jax.models.decoder.REMAT_POLICIES`.
+      `msm_jax.models.remat.REMAT_POLICIES`.
+    remat_save: Which of `msm_jax.models.remat.NAMES` are kept for the backward
+      pass beside what `'full'` keeps.
+    remat_offload: The same, in the memory of the host.
     attention: One of `msm_jax.models.kernels.KERNELS`.
   """
 
@@ -155,6 +158,8 @@ class DecoderConfig:
   dtype: str = 'float32'
   param_dtype: str = 'float32'
   remat: str = 'none'
+  remat_save: tuple[str, ...] = ()
+  remat_offload: tuple[str, ...] = ()
   attention: str = 'reference'
 
   def __post_init__(self):

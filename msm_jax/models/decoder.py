@@ -23,6 +23,7 @@ from msm_jax.models import layers
 from msm_jax.models import lora as lora_lib
 from msm_jax.models import precision
 from msm_jax.models import projection
+from msm_jax.models import remat
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.config import LayerConfig
 from msm_jax.models.layout import ALONE
@@ -30,14 +31,6 @@ from msm_jax.models.layout import Layout
 from msm_jax.models.precision import wide
 
 Params = dict[str, Any]
-
-# What a block keeps for the backward pass; everything else is recomputed.
-REMAT_POLICIES: dict[str, Callable[..., Any] | None] = {
-  'none': jax.checkpoint_policies.everything_saveable,
-  'minimal': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-  'full': jax.checkpoint_policies.nothing_saveable,
-}
-
 
 # Elements of the embedding or the head.
 _DRAWN_AT_ONCE = 1 << 23
@@ -98,11 +91,7 @@ class Decoder(nnx.Module):
 
   def __init__(self, config: DecoderConfig, *, rngs: nnx.Rngs):
     c = config
-    if c.remat not in REMAT_POLICIES:
-      raise ValueError(
-        f'model.remat: {c.remat!r} is not a policy; expected one of '
-        f'{sorted(REMAT_POLICIES)}'
-      )
+    remat.check(c)
     kernels.check(c.attention)
     precision.check(c)
     dtype = jnp.dtype(c.param_dtype)
@@ -213,13 +202,14 @@ class Decoder(nnx.Module):
       # save of each layer's part is a copy of all parameters.
       of_layer = jax.tree.map(lambda a: a[i], params)
       block = nnx.merge(graphdef, of_layer)
+      x_BTD = remat.named(x_BTD, 'block_input')
       x_BTD, state = block(x_BTD, positions_BT, kind, mix, state, layout)
       return layout.constrain(x_BTD, 'BTD'), state
 
     if c.remat != 'none':
       one_layer = jax.checkpoint(
         one_layer,
-        policy=REMAT_POLICIES[c.remat],
+        policy=remat.policy(c),
         prevent_cse=False,
         static_argnums=(0, 1),
       )

@@ -4,6 +4,7 @@ Shapes: see `attention`.
 """
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from msm_jax import schema
 from msm_jax.models import attention
 from msm_jax.models import layout as layout_lib
+from msm_jax.models import remat
 from msm_jax.models import splash
 from msm_jax.models.attention import Kernel
 from msm_jax.models.attention import Scores
@@ -85,13 +87,28 @@ def on_mesh(name: str, layout: Layout) -> Kernel:
   has the queries of its part and gathers keys and values of all; positions
   stand in the order of `layout.balanced_order`.
 
+  What it returns is called `context`; see `remat`.
+
   Raises:
     ConfigError: If there is no such kernel, or it cannot be used there.
   """
   attend = kernel(name, layout)
-  if layout.is_alone:
-    return attend
-  check_layout(name, layout)
+  if not layout.is_alone:
+    check_layout(name, layout)
+    attend = _sharded(attend, layout)
+  # Splash names what its own backward pass reads.
+  return attend if _chosen(name, layout) == 'splash' else _named(attend)
+
+
+def _named(attend: Kernel) -> Kernel:
+  def named(*args: Any, **kwargs: Any) -> jax.Array:
+    return remat.named(attend(*args, **kwargs), 'context')
+
+  return named
+
+
+def _sharded(attend: Kernel, layout: Layout) -> Kernel:
+  """Returns a kernel of which each device computes its part."""
   n_shards = layout.size('context')
 
   def local(

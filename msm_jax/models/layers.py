@@ -19,6 +19,7 @@ from msm_jax.models.layout import ALONE
 from msm_jax.models.layout import Layout
 from msm_jax.models.precision import wide
 from msm_jax.models.projection import Projection
+from msm_jax.models.remat import named
 
 Mix = Callable[
   [LayerConfig, jax.Array, jax.Array, jax.Array, Any],
@@ -99,8 +100,10 @@ class Attention(nnx.Module):
     if kind.rope is not None:
       q_BTHC = rope.rotate(q_BTHC, positions_BT, kind.rope)
       k_BTKC = rope.rotate(k_BTKC, positions_BT, kind.rope)
+    q_BTHC, k_BTKC = named(q_BTHC, 'query'), named(k_BTKC, 'key')
+    v_BTKC = named(v_BTKC, 'value')
     y_BTHC, state = mix(kind, q_BTHC, k_BTKC, v_BTKC, state)
-    return self.out(y_BTHC, layout), state
+    return named(self.out(y_BTHC, layout), 'attention_out'), state
 
 
 class GatedMLP(nnx.Module):
@@ -116,8 +119,10 @@ class GatedMLP(nnx.Module):
     self.activation = c.activation
 
   def __call__(self, x_BTD: jax.Array, layout: Layout) -> jax.Array:
-    gate_BTF = _ACTIVATIONS[self.activation](self.gate(x_BTD, layout))
-    return self.down(gate_BTF * self.up(x_BTD, layout), layout)
+    gate_BTF = named(self.gate(x_BTD, layout), 'mlp_gate')
+    up_BTF = named(self.up(x_BTD, layout), 'mlp_up')
+    hidden_BTF = _ACTIVATIONS[self.activation](gate_BTF) * up_BTF
+    return named(self.down(hidden_BTF, layout), 'mlp_out')
 
 
 class Block(nnx.Module):

@@ -74,6 +74,9 @@ def _kernel(
       q_seq_shards=n_shards,
       attn_logits_soft_cap=softcap,
       interpret=interpret,
+      # The sums of exponents as well, without which a backward pass would have
+      # to run the kernel again.
+      residual_checkpoint_name='context',
     )
 
 

@@ -24,6 +24,8 @@ _NOT_ARCHITECTURE = (
   'dtype',
   'param_dtype',
   'remat',
+  'remat_save',
+  'remat_offload',
   'attention',
   'context_length',
 )

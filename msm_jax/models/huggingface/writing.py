@@ -18,7 +18,14 @@ from msm_jax.models.huggingface.families import FULL
 from msm_jax.models.huggingface.families import SLIDING
 
 # How it is computed is no part of what is computed.
-_IMPLEMENTATION = {'dtype', 'param_dtype', 'remat', 'attention'}
+_IMPLEMENTATION = {
+  'dtype',
+  'param_dtype',
+  'remat',
+  'remat_save',
+  'remat_offload',
+  'attention',
+}
 
 
 def check(family_name: str, config: DecoderConfig) -> Family:
