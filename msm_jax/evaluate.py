@@ -4,6 +4,9 @@
       --arm=sft_only:runs/x/sft_only@sft --arm=base:runs/x/base@base \\
       --suites=DIR --documents=replay:heldout.parquet --out=DIR
 
+Several processes share the work: see `python -m msm_jax.train --help`. Each has
+all parameters on its own devices, scores its part, and process 0 writes.
+
 An arm is `NAME:WORKDIR@PHASE`: the checkpoint at the end of that phase of that
 run. Writes `rows.parquet` (one row per arm, suite, item and order; the report
 is made from these alone) and `samples.jsonl` (answers, greedily decoded).
@@ -16,14 +19,16 @@ import dataclasses
 import functools
 import io
 import json
-import sys
+from typing import Any
 
 from absl import app
 from absl import flags
 import jax
+import numpy as np
 import pyarrow.parquet as pq
 
 from msm_jax import data
+from msm_jax import distributed
 from msm_jax import log
 from msm_jax import models
 from msm_jax import progress
@@ -35,6 +40,7 @@ from msm_jax.evals import forced_choice
 from msm_jax.evals import rows as rows_lib
 from msm_jax.evals import scoring
 from msm_jax.evals import suites as suites_lib
+from msm_jax.models import axes
 
 _NEW_TOKENS = 24
 
@@ -95,11 +101,32 @@ class Checkpoint:
   model: models.Model
   seq_len: int
 
-  def params(self) -> models.Params:
-    """Restores the parameters onto the first device."""
+  def params(self, layout: models.Layout | None = None) -> models.Params:
+    """Restores the parameters onto a mesh, or this process's first device."""
+    layout = layout or _layout(jax.local_devices()[:1])
+    shardings = axes.shardings(self.model.abstract_params(), layout)
     with _open(self.arm) as checkpoints:
-      sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-      return checkpoints.params(self.step, self.model, sharding)
+      return checkpoints.params(self.step, self.model, shardings)
+
+
+def _layout(devices: Sequence[Any], **sizes: int) -> models.Layout:
+  return models.Layout(models.make_mesh(models.MeshConfig(**sizes), devices))
+
+
+def layout_here(found: Sequence[Checkpoint]) -> models.Layout:
+  """Returns how parameters lie on the devices of this process.
+
+  In parts, or as copies if not all of them can be cut in so many parts.
+  Processes need not keep step with each other so.
+  """
+  devices = jax.local_devices()
+  layout = _layout(devices, data=1, fsdp=-1)
+  try:
+    for checkpoint in found:
+      axes.shardings(checkpoint.model.abstract_params(), layout)
+  except schema.ConfigError:
+    return _layout(devices)
+  return layout
 
 
 def _open(arm: Arm) -> contextlib.closing[training.Checkpoints]:
@@ -274,22 +301,29 @@ def evaluate(
   found = [find_checkpoint(arm, tokenizer) for arm in arms]
   # One for all arms, or their perplexities would not compare.
   max_length = min(c.seq_len for c in found)
+  layout = layout_here(found)
   n_options = sum(len(r) for s in suites.values() for r in s.requests)
   n_documents = sum(map(len, documents.values()))
   rows: list[rows_lib.Row] = []
   answers: list[dict[str, str]] = []
   with progress.Progress(
-    f'evaluate seed {seed}', (n_options + n_documents) * len(arms), 'options'
+    f'evaluate seed {seed}',
+    (n_options + n_documents) * len(arms) / distributed.count(),
+    'options',
+    shown=distributed.is_first(),
   ) as report:
     for checkpoint in found:
-      model, params = checkpoint.model, checkpoint.params()
+      model, params = checkpoint.model, checkpoint.params(layout)
       arm = checkpoint.arm.name
-      score = functools.partial(scoring.score, model, params, report=report)
+      score = functools.partial(
+        _score_shared, model, params, layout=layout, report=report
+      )
       for suite in suites.values():
         rows += forced_choice.score_suite(score, suite, arm=arm, seed=seed)
-        answers += sample_answers(
-          model, params, tokenizer, suite, arm=arm, n=samples
-        )
+        if distributed.is_first():
+          answers += sample_answers(
+            model, params, tokenizer, suite, arm=arm, n=samples
+          )
       for name, texts in documents.items():
         rows += forced_choice.score_documents(
           score,
@@ -303,8 +337,26 @@ def evaluate(
   return Results(rows, answers)
 
 
+def _score_shared(
+  model: models.Model,
+  params: models.Params,
+  requests: Sequence[scoring.Request],
+  *,
+  layout: models.Layout,
+  report: progress.Progress,
+) -> np.ndarray:
+  """Scores requests, each in one of the processes; all get all scores."""
+  n, out = distributed.count(), np.zeros(len(requests), np.float64)
+  mine = requests[distributed.index() :: n]
+  scores = scoring.score(model, params, mine, layout=layout, report=report)
+  for i, raw in enumerate(distributed.gather(scores.tobytes())):
+    out[i::n] = np.frombuffer(raw, np.float64)
+  return out
+
+
 def define_flags() -> None:
   """Defines the flags; not at import, since importers have their own."""
+  distributed.define_flags()
   flags.DEFINE_multi_string(
     'arm', None, 'NAME:WORKDIR@PHASE; repeat for each arm.', required=True
   )
@@ -351,6 +403,10 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   try:
+    distributed.join_by_flags({'--out': flags.FLAGS.out})
+    if not distributed.is_first():
+      _evaluate_flags()
+      return
     with storage.publish(flags.FLAGS.out, kind='evaluation') as publication:
       results = _evaluate_flags()
       rows_lib.write_rows(publication.dir / 'rows.parquet', results.rows)
@@ -365,7 +421,9 @@ def main(argv: list[str]) -> None:
       )
   except (ValueError, OSError, training.CheckpointError) as e:
     log.logger.error('%s', e)
-    sys.exit(1)
+    distributed.leave(1)
+  except Exception as e:
+    distributed.leave_or_raise(e)
 
 
 if __name__ == '__main__':

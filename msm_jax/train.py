@@ -60,11 +60,8 @@ def main(argv: list[str]) -> None:
   except training.PeerLostError as e:
     logger.error('%s; run again to continue from the last checkpoint', e)
     distributed.leave(training.EXIT_CODE)
-  except Exception:
-    if distributed.count() == 1:
-      raise
-    logger.exception('this process has failed')
-    distributed.leave(1)
+  except Exception as e:
+    distributed.leave_or_raise(e)
   if not distributed.is_first():
     return
   storage.write_atomic(

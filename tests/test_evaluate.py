@@ -238,6 +238,35 @@ def test_samples_show_prompts_with_their_control_tokens(published, tokenizer):
     assert sample['prompt'].endswith('<|assistant|>' if chat else 'takes the')
 
 
+def test_two_processes_of_two_devices_score_as_one_does(root, published):
+  out = root / 'shared'
+  arms = [f'base:{root}/one@midtrain', f'sft:{root}/two@sft']
+  group = processes.Group(
+    '',
+    out,
+    2,
+    *(f'--arm={arm}' for arm in arms),
+    f'--suites={root}/suites',
+    f'--documents=replay:{root}/heldout.parquet',
+    '--samples=2',
+    '--seed=7',
+    f'--tokenizer={root}/tokenizer',
+    f'--out={out}',
+    program=[sys.executable, '-m', 'msm_jax.evaluate'],
+  )
+  assert group.codes() == [0, 0], [group.log(i) for i in (0, 1)]
+  ours, theirs = (
+    rows_lib.read_rows(folder / 'rows.parquet') for folder in (out, published)
+  )
+  for row, expected in zip(ours, theirs, strict=True):
+    assert dataclasses.replace(row, logprobs=expected.logprobs) == expected
+    np.testing.assert_allclose(row.logprobs, expected.logprobs, rtol=1e-5)
+  assert (out / 'samples.jsonl').read_bytes() == (
+    published / 'samples.jsonl'
+  ).read_bytes()
+  assert 'options' in group.log(0) and 'options' not in group.log(1)
+
+
 def test_a_failed_evaluation_publishes_nothing(root, params):
   out = root / 'failed'
   done = command(

@@ -1,10 +1,12 @@
 """Runs of several processes, killed and continued with others."""
 
+import json
 import os
 import random
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import processes
@@ -12,6 +14,8 @@ import pytest
 import tiny_run
 
 from msm_jax import training
+from msm_jax.conversion import checkpoint
+from msm_jax.training import result as training_result
 
 TOTAL, BOUNDARY = 70, 40
 FSDP = ['--config.mesh.fsdp=4', '--config.mesh.data=1']
@@ -208,6 +212,18 @@ def test_what_both_processes_have_is_written_half_by_each(once_of_two):
   ]
   assert len(written) == 2
   assert max(written) < 2 * min(written)
+
+
+def test_what_two_processes_have_saved_is_exported_by_one(once_of_two):
+  result = json.loads((once_of_two / 'result.json').read_text())
+  reader = checkpoint.find(str(once_of_two), None).reader
+  tree = {}
+  for *folders, name in reader.paths:
+    node = tree
+    for folder in folders:
+      node = node.setdefault(folder, {})
+    node[name] = jnp.asarray(reader.read((*folders, name), None))
+  assert training_result.params_sha256(tree) == result['params_sha256']
 
 
 def test_a_process_that_hangs_is_named_and_the_others_end(root):

@@ -10,6 +10,7 @@ from msm_jax.distributed._joining import define_flags
 from msm_jax.distributed._joining import join
 from msm_jax.distributed._joining import join_by_flags
 from msm_jax.distributed._joining import leave
+from msm_jax.distributed._joining import leave_or_raise
 from msm_jax.distributed._joining import StartError
 from msm_jax.distributed._processes import check_alike
 from msm_jax.distributed._processes import count
@@ -32,5 +33,6 @@ __all__ = [
   'join',
   'join_by_flags',
   'leave',
+  'leave_or_raise',
   'open_board',
 ]

@@ -164,6 +164,14 @@ def leave(code: int) -> None:
   _end(code)
 
 
+def leave_or_raise(error: Exception) -> None:
+  """Raises an unexpected error again, or ends one process of several."""
+  if jax.process_count() == 1:
+    raise error
+  logger.error('process %d has failed', jax.process_index(), exc_info=error)
+  _end(1)
+
+
 def _end(code: int) -> None:
   logging.shutdown()
   sys.stdout.flush()

@@ -47,9 +47,10 @@ class Request:
     return len(self.tokens) - self.start
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _logprobs(
   model: models.Model,
+  layout: models.Layout,
   params: models.Params,
   tokens_BT: jax.Array,
   targets_BT: jax.Array,
@@ -65,6 +66,7 @@ def _logprobs(
     segment_ids_BT,
     positions_BT,
     chunk=math.gcd(T, _CHUNK),
+    layout=layout,
   )
 
 
@@ -91,6 +93,7 @@ def score(
   params: models.Params,
   requests: Sequence[Request],
   *,
+  layout: models.Layout = models.ALONE,
   batch_size: int = 64,
   batch_tokens: int = 64 * 256,
   bucket: int = 32,
@@ -101,6 +104,7 @@ def score(
   Args:
     model: The decoder.
     params: Its parameters.
+    layout: Where they lie, on devices of this process.
     requests: In any order; the result is in the same order.
     batch_size: Requests scored at a time, at most.
     batch_tokens: Positions scored at a time, at most, unless one request alone
@@ -109,6 +113,7 @@ def score(
     report: Advanced by the number of requests.
   """
   out = np.zeros(len(requests), np.float64)
+  n_shards = layout.size(*models.ROWS)
 
   def padded_length(index: int) -> int:
     return -(-(len(requests[index].tokens) - 1) // bucket) * bucket
@@ -118,9 +123,14 @@ def score(
   while order:
     T = padded_length(order[0])
     B = max(1, min(batch_size, batch_tokens // T))
+    # As many rows on every device.
+    B = -(-B // n_shards) * n_shards
     rows, order = order[:B], order[B:]
     *arrays, scored_BT = _pad([requests[i] for i in rows], B, T)
-    logp_BT = np.asarray(_logprobs(model, params, *arrays))
+    if not layout.is_alone:
+      sharding = layout.sharding('batch', None)
+      arrays = [jax.device_put(a, sharding) for a in arrays]
+    logp_BT = np.asarray(_logprobs(model, layout, params, *arrays))
     # In float64: what is compared are small differences of large sums.
     out[rows] = (logp_BT * scored_BT).sum(axis=-1)[: len(rows)]
     if report is not None:

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from msm_jax.models.decoder import Model
 from msm_jax.models.decoder import Params
 from msm_jax.models.decoder import project_logits
+from msm_jax.models.layout import ALONE
+from msm_jax.models.layout import Layout
 
 
 def split_positions(x: jax.Array, chunk: int) -> jax.Array:
@@ -40,6 +42,7 @@ def sequence_logprobs(
   positions_BT: jax.Array,
   *,
   chunk: int,
+  layout: Layout = ALONE,
 ) -> jax.Array:
   """Returns log p(target | tokens so far), `[B, T]` float32, nats.
 
@@ -51,8 +54,12 @@ def sequence_logprobs(
     segment_ids_BT: 0 at padding.
     positions_BT: Positions in each segment.
     chunk: Positions whose logits exist at the same time; divides T.
+    layout: Where arrays lie; of `data` and `fsdp` only.
   """
-  x_BTD, head_DV = model.hidden(params, tokens_BT, segment_ids_BT, positions_BT)
+  x_BTD, head_DV = model.hidden(
+    params, tokens_BT, segment_ids_BT, positions_BT, layout
+  )
+  head_DV = layout.gather(head_DV, 'DV')
 
   def one_chunk(
     _: None, xs: tuple[jax.Array, jax.Array]
