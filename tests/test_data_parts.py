@@ -6,8 +6,11 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 
 from byte_tokenizer import ByteTokenizer
+import gcs
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -254,3 +257,48 @@ def test_the_first_bad_row_is_named_by_processes_too(tmp_path):
   with pytest.raises(data.SourceError, match=r"row 39 \(id 'd40'\): text is"):
     prepare(tmp_path, 's', path, rows_per_part=10, workers=2)
   assert os.listdir(tmp_path) == ['a.jsonl']
+
+
+_PREPARE_IN_A_BUCKET = """
+import json, sys
+from byte_tokenizer import ByteTokenizer
+from msm_jax import data
+from msm_jax import storage
+from msm_jax.data import preparing
+
+corpus, out = sys.argv[1:]
+with open(corpus, 'rb') as f:
+  storage.write_atomic('gs://test-bucket/a.jsonl', f.read())
+
+def run_twice(job):
+  preparing.run_here(job)
+  preparing.run_here(job)
+
+data.prepare_source(
+  ['gs://test-bucket/a.jsonl'], ByteTokenizer(), out, seq_len=64,
+  rows_per_part=30, shards=3, run=run_twice, scratch='gs://test-bucket/tmp',
+)
+print(json.dumps(storage.list_dir('gs://test-bucket')))
+"""
+
+
+def test_what_stages_leave_may_lie_in_a_bucket(corpus, tmp_path):
+  here = prepare(tmp_path, 'here', corpus, rows_per_part=30, shards=3)
+  tests = str(pathlib.Path(__file__).parent)
+  with gcs.emulator() as server:
+    done = subprocess.run(
+      [
+        *(sys.executable, '-c', _PREPARE_IN_A_BUCKET),
+        *(corpus, str(tmp_path / 'there')),
+      ],
+      env={**server.environment, 'PYTHONPATH': tests},
+      capture_output=True,
+      check=False,
+      text=True,
+    )
+  assert done.returncode == 0, done.stderr
+  there = data.PreparedSource.open(tmp_path / 'there')
+  assert files_of(there) == files_of(here)
+  assert there.info == here.info
+  # Nothing is left of the scratch directory.
+  assert json.loads(done.stdout.splitlines()[-1]) == ['a.jsonl']
