@@ -110,6 +110,11 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   try:
+    if storage.is_remote(_WORKDIR.value):
+      raise schema.ConfigError(
+        f'--workdir={_WORKDIR.value}: stages of this machine share a folder of '
+        'its disk; name a local one (msm_jax.train and the others take gs://)'
+      )
     sys.exit(_run(pathlib.Path(_WORKDIR.value)))
   except (executor.Interrupted, KeyboardInterrupt) as e:
     print(

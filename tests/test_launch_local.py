@@ -91,3 +91,18 @@ def test_an_interrupted_experiment_ends_like_an_undisturbed_one(tmp_path):
   again = said(disturbed)[finished:]
   assert again.count(': stands') == 10
   assert 'msm_jax.train' not in again
+
+
+def test_a_bucket_is_no_folder_of_this_machine():
+  done = subprocess.run(
+    [
+      *(sys.executable, '-m', 'launch.local', '--workdir=gs://bucket/x'),
+      f'--config={processes.ROOT}/tests/tiny_experiment.py',
+    ],
+    cwd=processes.ROOT,
+    capture_output=True,
+    check=False,
+    text=True,
+  )
+  assert done.returncode == 1
+  assert '--workdir=gs://bucket/x: stages of this machine' in done.stderr

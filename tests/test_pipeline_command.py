@@ -378,6 +378,8 @@ def test_the_store_may_be_elsewhere_and_must_be_for_a_bucket(tmp_path):
     '--out=gs://bucket/corpus',
   ]
   assert '--store=FILE' in _fails(tmp_path, arguments=remote)
+  remote.append('--store=gs://bucket/answers')
+  assert 'needs a local file' in _fails(tmp_path, arguments=remote)
 
 
 def test_a_corpus_is_published_into_a_bucket(tmp_path):

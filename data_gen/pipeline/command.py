@@ -91,6 +91,10 @@ class Job:
       ConfigError: If it has no usual place.
     """
     if self.store_path is not None:
+      if storage.is_remote(self.store_path):
+        raise schema.ConfigError(
+          f'--store={self.store_path}: SQLite needs a local file'
+        )
       return self.store_path
     if storage.is_remote(str(self.out)):
       raise schema.ConfigError(
