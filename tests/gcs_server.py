@@ -387,8 +387,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     if kind == 'garbled' and url.path.startswith('/upload/'):
       body, kind = _garbled(body), None
     listings = fault.listings if fault else {}
-    answer = app.answer(
-      self.command, url.path, query, self.headers, body, listings
+    answer = dataclasses.replace(
+      app.answer(self.command, url.path, query, self.headers, body, listings)
     )
     if kind in ('reset', 'truncated'):
       return self._break_off(answer, kind)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import json
+import pathlib
 import subprocess
 import sys
 import urllib.parse
@@ -222,6 +223,7 @@ _ORBAX = """
 import sys
 
 import jax
+from msm_jax import storage  # Its file system is Orbax's too.
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -250,12 +252,19 @@ np.testing.assert_array_equal(np.asarray(restored), values + 2)
 
 
 @pytest.mark.slow
-def test_orbax_saves_there_and_restores_onto_another_sharding(server):
+@pytest.mark.parametrize('disturbed', [False, True])
+def test_orbax_saves_there_and_restores_onto_another_sharding(
+  server, disturbed
+):
+  if disturbed:
+    for skip, kind in ((5, 'status'), (20, 'reset'), (35, 'truncated')):
+      server.fail('POST', kind, skip=skip, times=2)
+      server.fail('alt=media', kind, skip=skip // 5, times=2)
   done = subprocess.run(
     [sys.executable, '-c', _ORBAX, f'gs://{gcs.BUCKET}/run/checkpoints'],
+    cwd=pathlib.Path(__file__).parent.parent,
     env={
       **server.environment,
-      'GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT': 'false',
       'XLA_FLAGS': '--xla_force_host_platform_device_count=4',
     },
     capture_output=True,
