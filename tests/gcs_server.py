@@ -15,6 +15,7 @@ import re
 import select
 import socket
 import struct
+import tempfile
 import threading
 from typing import Any
 import urllib.parse
@@ -93,6 +94,7 @@ class Server:
     self._finished: dict[str, Answer] = {}
     self._ids = itertools.count()
     self._lock = threading.Condition()
+    self._cache = tempfile.TemporaryDirectory()
     self._http = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Handler)
     self._http.daemon_threads = True
     self._http.app = self
@@ -109,6 +111,7 @@ class Server:
       **os.environ,
       'STORAGE_EMULATOR_HOST': self.url,
       'TENSORSTORE_GCS_HTTP_URL': self.url,
+      'MSM_JAX_CACHE_DIR': self._cache.name,
     }
 
   def fail(self, pattern: str, kind: str = 'status', **what: Any) -> Fault:
@@ -139,6 +142,7 @@ class Server:
     self._http.shutdown()
     self._thread.join()
     self._http.server_close()
+    self._cache.cleanup()
 
   def fault_of(self, request: str) -> Fault | None:
     with self._lock:

@@ -52,10 +52,9 @@ print(sum(len(source.origins(i)) for i in range(len(source))))
 
 
 @pytest.fixture(scope='module')
-def environment(tmp_path_factory):
+def environment():
   with gcs.emulator() as server:
-    cache = str(tmp_path_factory.mktemp('cache'))
-    yield {**server.environment, 'MSM_JAX_CACHE_DIR': cache}
+    yield server.environment
 
 
 def run(environment, *arguments):
