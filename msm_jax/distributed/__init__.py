@@ -18,6 +18,7 @@ from msm_jax.distributed._processes import from_first
 from msm_jax.distributed._processes import gather
 from msm_jax.distributed._processes import index
 from msm_jax.distributed._processes import is_first
+from msm_jax.distributed._processes import meet
 
 __all__ = [
   'Board',
@@ -34,5 +35,6 @@ __all__ = [
   'join_by_flags',
   'leave',
   'leave_or_raise',
+  'meet',
   'open_board',
 ]

@@ -1,10 +1,12 @@
 """Which process this is, and what all of them agree on."""
 
 from collections.abc import Mapping
+import itertools
 import json
 from typing import Any
 
 import jax
+from jax._src import distributed as jax_distributed
 from jax.experimental import multihost_utils
 import numpy as np
 
@@ -26,10 +28,29 @@ def is_first() -> bool:
   return jax.process_index() == 0
 
 
+_MEETINGS = itertools.count()
+_MEETING_SECONDS = 3600
+
+
+def meet() -> None:
+  """Returns when all processes have come here; all have to, equally often.
+
+  To be called before devices exchange something for the first time: Gloo, which
+  does it between CPUs, waits for 30 seconds only. This is JAX's coordinator's
+  barrier, which is not public; Orbax uses it as well.
+  """
+  if count() > 1:
+    client: Any = jax_distributed.global_state.client
+    client.wait_at_barrier(
+      f'msm_jax/meeting/{next(_MEETINGS)}', 1000 * _MEETING_SECONDS
+    )
+
+
 def from_first(number: int) -> int:
   """Returns the number that process 0 has; all have to ask."""
   if count() == 1:
     return number
+  meet()
   return int(multihost_utils.broadcast_one_to_all(np.int64(number)))
 
 
@@ -37,6 +58,7 @@ def gather(data: bytes) -> list[bytes]:
   """Returns what each process has, in their order; all have to ask."""
   if count() == 1:
     return [data]
+  meet()
   sizes = multihost_utils.process_allgather(np.int32(len(data)))
   padded = np.zeros(int(sizes.max()), np.uint8)
   padded[: len(data)] = np.frombuffer(data, np.uint8)

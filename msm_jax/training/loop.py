@@ -265,6 +265,7 @@ class Trainer:
     key = jax.random.key(self._config.seed)
     # New adapters are others than those of the phase before.
     key = jax.random.fold_in(key, plan.index + 1)
+    distributed.meet()
     params = cross(start.params, key)
     return phases.enter(plan.phase, params, start.moments, self._layout)
 
@@ -280,6 +281,7 @@ class Trainer:
       del params, moments
     self._watch.doing('compiling', plan.start + first)
     program = self._programs.step(self._key(plan))
+    distributed.meet()
     pending: _Pending | None = None
     self._last_finished = time.monotonic()
     self._watch.new_phase()
