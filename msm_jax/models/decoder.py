@@ -210,7 +210,10 @@ class Decoder(nnx.Module):
       one_layer = jax.checkpoint(
         one_layer,
         policy=remat.policy(c),
-        prevent_cse=False,
+        # A scan keeps one body after the other. Within a body nothing else says
+        # that a layer is recomputed only when its gradients arrive, and all of
+        # them would be kept at the same time.
+        prevent_cse=len(kinds) > 1,
         static_argnums=(0, 1),
       )
 

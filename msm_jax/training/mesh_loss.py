@@ -136,7 +136,11 @@ def _reduced_head(
     dhead_DV = jax.lax.psum_scatter(dhead_DV, axis, tiled=True)
   dhead_DV = group.exchange(group.scatter_far(dhead_DV), 0, 1)
   copies = plan.layout.cut(('data', 'context'))
-  return jax.lax.psum(dhead_DV, copies) if copies else dhead_DV
+  if not copies:
+    return dhead_DV
+  # Flat: what crosses slices is sent with the padding of its tiles, and a part
+  # of the width may be much narrower than these.
+  return jax.lax.psum(dhead_DV.reshape(-1), copies).reshape(dhead_DV.shape)
 
 
 def _log_z_and_label(
