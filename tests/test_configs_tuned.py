@@ -1,8 +1,10 @@
 """The configs for slices of TPUs: each is a run that its chips can compute."""
 
 import importlib.util
+import types
 
 import jax
+import numpy as np
 import processes
 import pytest
 
@@ -12,6 +14,7 @@ from msm_jax import training
 from msm_jax.compilation import budgets
 from msm_jax.compilation import topology as topology_lib
 from msm_jax.models import presets
+from msm_jax.models import tpus
 from msm_jax.training import step as step_lib
 
 ROOT = processes.ROOT
@@ -39,8 +42,12 @@ def _load(model, topology, **values):
 def _layout(config, topology):
   """The mesh of a topology, without devices."""
   t = topology_lib.parse(topology, config.mesh.num_slices)
-  plane = t.shape if t.chip.torus_dims == 2 else None
-  sizes = config.mesh.sizes(t.n_chips, plane)
+  kind = {'v5e': 'TPU v5 lite', 'v5p': 'TPU v5', 'v6e': 'TPU v6 lite'}
+  chips = [
+    types.SimpleNamespace(device_kind=kind[t.chip.name], coords=coords)
+    for coords in np.ndindex(*(*t.shape, 1)[:3])
+  ]
+  sizes = config.mesh.sizes(t.n_chips, tpus.parts(chips))
   return models.Layout(
     jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes))
   )
@@ -53,6 +60,8 @@ def test_a_config_is_a_run_that_its_chips_can_compute(model, topology, arm):
   layout = _layout(config, topology)
   assert layout.size('fsdp', 'fsdp_inner') == layout.size(*models.ROWS) // 2
   assert layout.size('data') == 2
+  # Scattered in two steps, but for the cube.
+  assert (layout.size('fsdp_inner') == 1) == (topology == 'v5p:4x4x4')
   keys = set()
   for phase in config.phases:
     key = step_lib.StepKey.of(phase, config, layout)
@@ -115,4 +124,10 @@ def test_a_budget_is_of_a_config_on_its_slice(budget):
   assert budget.topology == tuned.parse(argument)['topology']
   assert budget.num_slices == config.mesh.num_slices
   assert budget.phase in [phase.name for phase in config.phases]
-  assert {'xla_temp_bytes', 'non_overlapped_collectives'} <= set(budget.limits)
+  assert 'non_overlapped_collectives' in budget.limits
+  assert {'temp_bytes', 'xla_temp_bytes'} & set(budget.limits)
+
+
+def test_every_config_has_a_budget():
+  pairs = [tuned.parse(b.config.partition(':')[2]) for b in BUDGETS]
+  assert {(p['model'], p['topology']) for p in pairs} == set(PAIRS)

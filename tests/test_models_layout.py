@@ -101,15 +101,17 @@ def _chips(kind, shape, slices=1):
   ]
 
 
-def test_slices_of_chips_that_lie_in_a_plane_are_known():
+def test_slices_that_scatter_better_in_two_steps_are_known():
   flat = _chips('TPU v5 lite', (8, 4, 1), slices=2)
   assert tpus.generation(flat[0]) == 'v5e'
-  assert tpus.plane(flat) == (8, 4)
-  assert tpus.plane(_chips('TPU v6 lite', (16, 16, 1))) == (16, 16)
-  assert tpus.plane(_chips('TPU v5', (8, 4, 1))) is None
+  assert tpus.parts(flat) == (8, 4)
+  assert tpus.parts(_chips('TPU v6 lite', (16, 16, 1))) == (16, 16)
+  assert tpus.parts(_chips('TPU v5', (4, 4, 4))) is None
+  assert tpus.parts(_chips('TPU v5', (8, 8, 4))) == (64, 4)
+  assert tpus.parts(_chips('TPU v4', (8, 8, 4))) is None
   # Not all chips of a rectangle.
-  assert tpus.plane(flat[:31]) is None
-  assert tpus.plane(jax.devices()) is None
+  assert tpus.parts(flat[:31]) is None
+  assert tpus.parts(jax.devices()) is None
 
 
 @pytest.mark.parametrize(

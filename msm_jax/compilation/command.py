@@ -111,9 +111,9 @@ def _sweep(
   for phase in config.phases:
     tried = []
     n_devices = target.topology.n_devices
-    plane = tpus.plane(target.devices)
+    parts = tpus.parts(target.devices)
     for variant in sweep_lib.variants(
-      config, phase.name, n_devices, plane=plane
+      config, phase.name, n_devices, parts=parts
     ):
       (report,) = phases.reports(variant.config, target)
       tried.append(sweep_lib.Tried(variant, report))

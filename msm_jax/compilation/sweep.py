@@ -34,7 +34,7 @@ class Variant:
 def meshes(
   config: layout_lib.MeshConfig,
   n_devices: int,
-  plane: tuple[int, int] | None = None,
+  parts: tuple[int, int] | None = None,
 ) -> list[layout_lib.MeshConfig]:
   """Returns the configured mesh, and others that are usual.
 
@@ -57,7 +57,7 @@ def meshes(
     if n_devices % (config.num_slices * given * tensor) == 0
   ]
   by_sizes = {
-    tuple(m.sizes(n_devices, plane).values()): m for m in reversed(usual)
+    tuple(m.sizes(n_devices, parts).values()): m for m in reversed(usual)
   }
   return list(reversed(by_sizes.values()))
 
@@ -67,7 +67,7 @@ def variants(
   phase: str,
   n_devices: int,
   *,
-  plane: tuple[int, int] | None = None,
+  parts: tuple[int, int] | None = None,
   batch_factors: Sequence[int] = _BATCH_FACTORS,
   remat: Sequence[str] = tuple(models.REMAT_POLICIES),
 ) -> Iterator[Variant]:
@@ -77,18 +77,18 @@ def variants(
     config: The run.
     phase: Name of its phase.
     n_devices: For which it is compiled.
-    plane: How they lie; see `tpus.plane`.
+    parts: How they lie; see `tpus.parts`.
     batch_factors: By what the configured batch is multiplied. A budget in
       updates is divided by it, so that all variants see the same tokens.
     remat: Policies for rematerialisation.
   """
   (chosen,) = (p for p in config.phases if p.name == phase)
   for mesh, factor, policy in itertools.product(
-    meshes(config.mesh, n_devices, plane), batch_factors, remat
+    meshes(config.mesh, n_devices, parts), batch_factors, remat
   ):
     updates = chosen.updates and -(-chosen.updates // factor)
     size = chosen.batch_size * factor
-    sizes = mesh.sizes(n_devices, plane)
+    sizes = mesh.sizes(n_devices, parts)
     cut = ', '.join(f'{axis} {n}' for axis, n in sizes.items() if n > 1)
     label = f'batch {size}, remat {policy}, {cut or "one device"}'
     try:

@@ -12,8 +12,8 @@ The axes of a mesh:
   it is the one that crosses slices (DCN).
 `fsdp`: rows as well, but with parameters and moments cut (ZeRO-3; Rajbhandari
   et al., arXiv 1910.02054).
-`fsdp_inner`: the same again. Tori of two dimensions scatter gradients over one
-  of them after the other better than over all chips at once.
+`fsdp_inner`: the same again. Tori of two dimensions, and large ones of three,
+  scatter gradients in two steps better than over all chips at once.
 `context`: positions of a sequence; keys and values are gathered.
 `tensor`: heads, the MLP's width and the vocabulary (Shoeybi et al., arXiv
   1909.08053).
@@ -82,8 +82,8 @@ class MeshConfig:
       is -1 unless another is, and then one for each slice.
     fsdp: Over how many devices parameters are cut.
     fsdp_inner: Over how many each of those parts is cut again. With `'auto'`
-      `fsdp` counts both, and is cut in two where it is all of a slice whose
-      chips lie in a plane.
+      `fsdp` counts both, and is cut in two where it is all of a slice for which
+      that is better; see `tpus.parts`.
     context: Over how many a sequence is cut.
     tensor: Over how many heads, MLP and vocabulary are cut.
     num_slices: Slices of a TPU that only DCN connects; divides `data`.
@@ -128,13 +128,13 @@ class MeshConfig:
     return {'data': data, **sizes}
 
   def sizes(
-    self, n_devices: int, plane: tuple[int, int] | None = None
+    self, n_devices: int, parts: tuple[int, int] | None = None
   ) -> dict[str, int]:
     """Returns the sizes over so many devices, in the order of `MESH_AXES`.
 
     Args:
       n_devices: All that there are.
-      plane: See `tpus.plane`.
+      parts: See `tpus.parts`; None is none.
 
     Raises:
       ConfigError: If the axes do not make up the devices.
@@ -161,9 +161,9 @@ class MeshConfig:
         f'{self.num_slices}; only copies can lie on several slices'
       )
     if (
-      self.fsdp_inner == 'auto' and plane and sizes['fsdp'] == math.prod(plane)
+      self.fsdp_inner == 'auto' and parts and sizes['fsdp'] == math.prod(parts)
     ):
-      sizes |= {'fsdp': plane[0], 'fsdp_inner': plane[1]}
+      sizes |= {'fsdp': parts[0], 'fsdp_inner': parts[1]}
     return sizes
 
 
@@ -178,7 +178,7 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     ConfigError: If the axes do not make up the devices.
   """
   devices = list(jax.devices() if devices is None else devices)
-  sizes = config.sizes(len(devices), tpus.plane(devices))
+  sizes = config.sizes(len(devices), tpus.parts(devices))
   shape = tuple(sizes.values())
   if config.num_slices > 1:
     within = (sizes['data'] // config.num_slices, *shape[1:])

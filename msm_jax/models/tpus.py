@@ -16,6 +16,9 @@ _GENERATIONS = {
 }
 # Their chips are joined in two dimensions, those of all others in three.
 _PLANES = ('v5e', 'v6e')
+# So many chips of a v5p scatter gradients at once: the parts of more are often
+# fewer rows than a tile has, and then the compiler makes all-reduces.
+_AT_ONCE = {'v5p': 64}
 
 
 def generation(device: Any) -> str | None:
@@ -23,17 +26,23 @@ def generation(device: Any) -> str | None:
   return _GENERATIONS.get(device.device_kind)
 
 
-def plane(devices: Sequence[Any]) -> tuple[int, int] | None:
-  """Returns the chips along both dimensions of a slice that is a plane.
+def parts(devices: Sequence[Any]) -> tuple[int, int] | None:
+  """Returns over how many chips, and then over how many of those, to scatter.
 
-  None for chips that are joined in three dimensions, for what is no TPU, and
-  for devices that are not a whole rectangle.
+  Of a slice that is a plane both dimensions; of a large v5p the last dimension
+  after the others. None where all at once is as well: in other slices, for what
+  is no TPU, and for devices that are not a whole rectangle.
   """
-  if generation(devices[0]) not in _PLANES:
+  name = generation(devices[0])
+  if name is None or name not in (*_PLANES, *_AT_ONCE):
     return None
   first = getattr(devices[0], 'slice_index', None)
   coords = [
     d.coords for d in devices if getattr(d, 'slice_index', None) == first
   ]
-  x, y = (len({c[axis] for c in coords}) for axis in (0, 1))
-  return (x, y) if x * y == len(coords) else None
+  x, y, z = (len({c[axis] for c in coords}) for axis in range(3))
+  if x * y * z != len(coords):
+    return None
+  if name in _PLANES:
+    return x, y
+  return (x * y, z) if len(coords) > _AT_ONCE[name] else None

@@ -42,6 +42,7 @@ _SPARSE_CORES: dict[str, Value] = {
 }
 # Chips without sparse cores: matrix products that carry a collective along.
 _FUSED: dict[str, Value] = {
+  'xla_tpu_prefer_async_allgather_to_allreduce': True,
   'xla_enable_async_all_gather': True,
   'xla_tpu_enable_async_collective_fusion': True,
   'xla_tpu_enable_async_collective_fusion_fuse_all_gather': True,
