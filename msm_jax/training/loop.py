@@ -246,6 +246,8 @@ class Trainer:
       following = self._plans[plan.index + 1]
       self._programs.request(self._key(following))
       self._programs.request(self._crossings[following.index])
+      if following.phase.optimizer_state != 'carry':
+        self._programs.request(_zero_moments(following))
       self._warmed = self._loader(following, 0)
       self._stack.callback(self._warmed.close)
 
@@ -267,7 +269,10 @@ class Trainer:
     key = jax.random.fold_in(key, plan.index + 1)
     distributed.meet()
     params = cross(start.params, key)
-    return phases.enter(plan.phase, params, start.moments, self._layout)
+    zeros = None
+    if plan.phase.optimizer_state != 'carry':
+      zeros = self._programs.zero_moments(_zero_moments(plan))
+    return phases.enter(plan.phase, params, start.moments, self._layout, zeros)
 
   def _run_phase(self, plan: phases.Plan, first: int) -> None:
     """Runs the updates of a phase from number `first` on."""
@@ -395,6 +400,10 @@ class Trainer:
       f'{"step " + str(good) if good is not None else "none"} in '
       f'{self._workdir}/checkpoints. The batch held:\n' + '\n'.join(origin)
     )
+
+
+def _zero_moments(plan: phases.Plan) -> programs_lib.ZeroMoments:
+  return programs_lib.ZeroMoments(plan.phase.optimizer, plan.phase.lora)
 
 
 def _check_vocabulary(

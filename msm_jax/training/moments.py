@@ -274,9 +274,17 @@ def zeros(
   config: OptimizerConfig, params: models.Params, layout: models.Layout
 ) -> OptimizerState:
   """Makes zero moments of parameters, each device its own part."""
+  return compile_zeros(config, params, layout)()
+
+
+def compile_zeros(
+  config: OptimizerConfig, params: models.Params, layout: models.Layout
+) -> Callable[[], OptimizerState]:
+  """Returns the compiled `zeros` of parameters, which may be abstract."""
   out = shardings(config, params, layout)
   abstract = jax.eval_shape(lambda: params)
-  return jax.jit(lambda: init(config, abstract), out_shardings=out)()
+  made = jax.jit(lambda: init(config, abstract), out_shardings=out)
+  return made.lower().compile()
 
 
 def convert(

@@ -1,5 +1,6 @@
 """Where each phase begins and ends, and what crosses the boundary into it."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 
@@ -121,6 +122,7 @@ def enter(
   params: models.Params,
   carried: moments.OptimizerState | None,
   layout: models.Layout,
+  zeros: Callable[[], moments.OptimizerState] | None = None,
 ) -> step_lib.TrainState:
   """Returns the state with which a phase begins.
 
@@ -130,13 +132,14 @@ def enter(
     carried: Moments of the phase before, in its format; read only if they are
       carried.
     layout: Where all of that lies.
+    zeros: Makes moments that are not carried, if that is compiled already.
   """
   trained, _ = lora.split(params)
   if phase.optimizer_state == 'carry':
     assert carried is not None
     kept = moments.convert(phase.optimizer, carried, trained, layout)
   else:
-    kept = moments.zeros(phase.optimizer, trained, layout)
+    kept = zeros() if zeros else moments.zeros(phase.optimizer, trained, layout)
   return step_lib.TrainState(params, kept)
 
 

@@ -3,15 +3,33 @@
 from collections.abc import Callable
 from collections.abc import Mapping
 from concurrent import futures
+import dataclasses
 from typing import Any
 
 import jax
 
 from msm_jax import models
 from msm_jax.models import crossing
+from msm_jax.models import lora as lora_lib
+from msm_jax.training import moments
 from msm_jax.training import step as step_lib
+from msm_jax.training.config import OptimizerConfig
 
-Key = step_lib.StepKey | crossing.Crossing
+
+@dataclasses.dataclass(frozen=True)
+class ZeroMoments:
+  """The program that makes the moments with which a phase begins.
+
+  Attributes:
+    optimizer: What the moments are of.
+    lora: Adapters that the phase trains, if any.
+  """
+
+  optimizer: OptimizerConfig
+  lora: lora_lib.LoRAConfig | None
+
+
+Key = step_lib.StepKey | crossing.Crossing | ZeroMoments
 
 
 class Programs:
@@ -37,6 +55,9 @@ class Programs:
     if isinstance(key, crossing.Crossing):
       return key.compile(self._layout)
     model = models.Model(self._config, key.lora)
+    if isinstance(key, ZeroMoments):
+      trained, _ = lora_lib.split(model.abstract_params())
+      return moments.compile_zeros(key.optimizer, trained, self._layout)
     return step_lib.compile_step(model, key, self._layout, self._options)
 
   def step(self, key: step_lib.StepKey) -> jax.stages.Compiled:
@@ -48,6 +69,11 @@ class Programs:
     self, key: crossing.Crossing
   ) -> Callable[[models.Params, jax.Array], models.Params]:
     """Returns what takes parameters into a phase, compiled."""
+    self.request(key)
+    return self._made[key].result()
+
+  def zero_moments(self, key: ZeroMoments) -> Callable[[], Any]:
+    """Returns what makes the moments with which a phase begins, compiled."""
     self.request(key)
     return self._made[key].result()
 
