@@ -120,9 +120,10 @@ class GatedMLP(nnx.Module):
 
   def __call__(self, x_BTD: jax.Array, layout: Layout) -> jax.Array:
     gate_BTF = named(self.gate(x_BTD, layout), 'mlp_gate')
+    # In the order for which budgets of large models were recorded.
+    gate_BTF = _ACTIVATIONS[self.activation](gate_BTF)
     up_BTF = named(self.up(x_BTD, layout), 'mlp_up')
-    hidden_BTF = _ACTIVATIONS[self.activation](gate_BTF) * up_BTF
-    return named(self.down(hidden_BTF, layout), 'mlp_out')
+    return named(self.down(gate_BTF * up_BTF, layout), 'mlp_out')
 
 
 class Block(nnx.Module):
