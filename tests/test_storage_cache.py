@@ -111,7 +111,8 @@ def test_what_was_used_least_recently_goes_first_and_the_bound_holds(
 
 def test_what_somebody_reads_is_not_evicted(cache, cloud, put):
   files = {name: put(name) for name in 'abcd'}
-  held = cache.hold(*files['a'])
+  cache.hold(*files['a']).close()
+  held = cache.hold(*files['a'])  # Not by who fetched it.
   for name in 'bcdbcd':
     cache.hold(*files[name]).close()
   assert entries(cache)[0] == 'a'
