@@ -52,6 +52,7 @@ from msm_jax.training.config import OptimizerConfig
 
 SEEDS = flags.DEFINE_integer('seeds', 4, 'paired seeds')
 UPDATES = flags.DEFINE_integer('updates', 150, 'of training')
+ONLY = flags.DEFINE_list('only', None, 'names of formats, of which float32')
 ROOT = flags.DEFINE_string(
   'root', None, "a quickstart's workdir, whose corpus of seed 20 is taken"
 )
@@ -141,7 +142,7 @@ class Trainer:
   def __init__(self, config: training.RunConfig):
     self._phase = config.phases[0]
     self.model = models.Model(config.model)
-    key = step_lib.StepKey.of(self._phase, config)
+    key = step_lib.StepKey.of(self._phase, config, models.ALONE)
     self._gradients = jax.jit(
       functools.partial(step_lib.summed_gradients, self.model, key)
     )
@@ -251,7 +252,11 @@ def show(results: dict[Format, Result], trainer: Trainer) -> None:
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  results = {fmt: Result() for fmt in formats()}
+  results = {
+    fmt: Result()
+    for fmt in formats()
+    if ONLY.value is None or fmt.name in ONLY.value
+  }
   with tempfile.TemporaryDirectory() as made:
     root = pathlib.Path(ROOT.value or made)
     if ROOT.value is None:
@@ -263,7 +268,11 @@ def main(argv: list[str]) -> None:
         loss, errors = trainer.train(fmt, seed, batches)
         result.losses.append(loss)
         result.errors.append(errors)
-      print(f'seed {seed}', flush=True)
+      losses = {
+        f'{fmt.name}, b2 {fmt.config.b2}': round(result.losses[-1], 5)
+        for fmt, result in results.items()
+      }
+      print(f'seed {seed}: {losses}', flush=True)
   show(results, trainer)
 
 
