@@ -146,7 +146,7 @@ def reports(
     )
   made: dict[step_lib.StepKey, Compiled | memory_lib.DoesNotFitError] = {}
   mesh = models.make_mesh(config.mesh, target.devices)
-  layout = models.Layout(mesh)
+  layout = models.Layout(mesh, grad_reduce_dtype=config.grad_reduce_dtype)
   options = xla_options.of_mesh(
     config.xla_options, mesh, target.compiler_options
   )

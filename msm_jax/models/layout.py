@@ -201,10 +201,13 @@ class Layout:
     mesh: Of `MESH_AXES`; None leaves everything where it is.
     of_one_copy: Whether arrays are those of one copy of the parameters, and
       the axis `data` cuts none of them; see `one_copy`.
+    grad_reduce_dtype: In which gradients of parameters are added up, over rows
+      and over devices; None is that of activations.
   """
 
   mesh: Mesh | AbstractMesh | None = None
   of_one_copy: bool = False
+  grad_reduce_dtype: str | None = None
 
   @property
   def _sizes(self) -> dict[str, int]:
@@ -304,6 +307,14 @@ class Layout:
       return x
     return _gather(self, names_of(letters), x)
 
+  def scatter(self, gradient: jax.Array, names: Sequence[str]) -> jax.Array:
+    """Says that a gradient that devices have parts of is reduce-scattered."""
+    if self.size(*FSDP) == 1:
+      return gradient
+    if self.size('fsdp_inner') > 1:
+      gradient = self._laid(gradient, names, but=FSDP[1:])
+    return self._laid(gradient, names)
+
   def _laid(
     self, x: jax.Array, names: Sequence[str | None], but: Sequence[str] = ()
   ) -> jax.Array:
@@ -335,9 +346,7 @@ def _gather_forward(
 def _gather_backward(
   layout: Layout, names: tuple[str, ...], _: None, gradient: jax.Array
 ) -> tuple[jax.Array]:
-  if layout.size('fsdp_inner') > 1:
-    gradient = layout._laid(gradient, names, but=FSDP[1:])
-  return (layout._laid(gradient, names),)
+  return (layout.scatter(gradient, names),)
 
 
 _gather.defvjp(_gather_forward, _gather_backward)

@@ -15,6 +15,7 @@ from msm_jax.models import quantised
 from msm_jax.models.config import DecoderConfig
 from msm_jax.models.layout import ALONE
 from msm_jax.models.layout import Layout
+from msm_jax.models.layout import names_of
 
 
 def normal(stddev: float) -> nnx.Initializer:
@@ -133,6 +134,64 @@ def dense(
   return dequantise(kernel).astype(dtype)
 
 
+def product(
+  equation: str, x: jax.Array, kernel: jax.Array, layout: Layout
+) -> jax.Array:
+  """Multiplies by a kernel that is trained, in the dtype of the input.
+
+  Args:
+    equation: Of `jnp.einsum`.
+    x: The input.
+    kernel: As parameters are kept.
+    layout: Where it lies, and in which dtype its gradient is added up.
+  """
+  if layout.grad_reduce_dtype is None:
+    return _product(layout, equation, x, kernel)
+  return _reducing(layout, equation, x, kernel)
+
+
+def _product(
+  layout: Layout, equation: str, x: jax.Array, kernel: jax.Array
+) -> jax.Array:
+  letters = equation.split('->')[0].split(',')[1]
+  return jnp.einsum(equation, x, layout.gather(kernel.astype(x.dtype), letters))
+
+
+_reducing = jax.custom_vjp(_product, nondiff_argnums=(0, 1))
+
+
+def _reducing_forward(
+  layout: Layout, equation: str, x: jax.Array, kernel: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  return _product(layout, equation, x, kernel), (x, kernel)
+
+
+def _reducing_backward(
+  layout: Layout,
+  equation: str,
+  kept: tuple[jax.Array, jax.Array],
+  dy: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  x, kernel = kept
+  operands, of_y = equation.split('->')
+  of_x, of_kernel = operands.split(',')
+  whole = layout.gather(kernel.astype(x.dtype), of_kernel)
+  dx = jnp.einsum(f'{of_y},{of_kernel}->{of_x}', dy, whole)
+  # Devices' sums are added up where the product is, in its dtype: to convert
+  # what it returns would be too late.
+  dkernel = jnp.einsum(
+    f'{of_x},{of_y}->{of_kernel}',
+    x,
+    dy,
+    preferred_element_type=jnp.dtype(layout.grad_reduce_dtype),
+  )
+  dkernel = layout.scatter(dkernel, names_of(of_kernel))
+  return dx, dkernel.astype(kernel.dtype)
+
+
+_reducing.defvjp(_reducing_forward, _reducing_backward)
+
+
 class Projection(nnx.Module):
   """A linear map between named axes, e.g. `'BTD,DHC->BTHC'`."""
 
@@ -173,7 +232,9 @@ class Projection(nnx.Module):
     if self.lora is not None:
       y = self._adapted(x, y, layout)
     if self.bias is not None:
-      y = y + self.axes.along_y(self.bias[...].astype(x.dtype))
+      wider = jnp.dtype(layout.grad_reduce_dtype or x.dtype)
+      bias = self.axes.along_y(self.bias[...].astype(wider))
+      y = (y.astype(wider) + bias).astype(y.dtype)
     return y
 
   def _kernel(self) -> jax.Array | quantised.Quantised:
@@ -200,25 +261,27 @@ class Projection(nnx.Module):
     return layout.gather(kernel, axes.kernel)
 
   def _product(self, x: jax.Array, layout: Layout) -> jax.Array:
-    def product(x: jax.Array, kernel: Any) -> jax.Array:
+    kernel = self._kernel()
+    if not self.frozen:
+      assert not isinstance(kernel, dict)
+      return product(self.axes.product, x, kernel, layout)
+
+    # The backward pass makes the kernel anew from how it is kept; a scan would
+    # save it for every layer otherwise.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def frozen(x: jax.Array, kernel: Any) -> jax.Array:
       in_dtype = self._gathered(kernel, x.dtype, layout)
       return jnp.einsum(self.axes.product, x, in_dtype)
 
-    if self.frozen:
-      # The backward pass makes the kernel anew from how it is kept; a scan
-      # would save it for every layer otherwise.
-      product = jax.checkpoint(product, prevent_cse=False)
-    return product(x, self._kernel())
+    return frozen(x, kernel)
 
   def _adapted(self, x: jax.Array, y: jax.Array, layout: Layout) -> jax.Array:
     """Adds the adapter's output to the kernel's; see `lora`."""
     assert self.lora is not None
     axes, scale = self.axes, self.lora_scale
     a, b = self.lora['a'][...], self.lora['b'][...]
-    down = layout.gather(a.astype(x.dtype), axes.inputs + 'r')
-    up = layout.gather(b.astype(x.dtype), 'r' + axes.outputs)
-    kept = jnp.einsum(axes.down, x, down) * scale
-    y = y + layout.constrain(jnp.einsum(axes.up, kept, up), axes.y)
+    kept = product(axes.down, x, a, layout) * scale
+    y = y + layout.constrain(product(axes.up, kept, b, layout), axes.y)
     if 'magnitude' not in self.lora:
       return y
     # DoRA, section 4.3: the norm counts as a constant in the backward pass.

@@ -9,6 +9,8 @@ import dataclasses
 import math
 from typing import Any
 
+import jax.numpy as jnp
+
 from msm_jax import data
 from msm_jax import models
 from msm_jax import schema
@@ -21,6 +23,7 @@ from msm_jax.training import xla_options
 DECAYS = ('constant', 'cosine', 'linear')
 CARRY = ('carry', 'fresh')
 MU_DTYPES = ('float32', 'bfloat16')
+GRAD_REDUCE_DTYPES = ('bfloat16', 'float32')
 NU_FORMATS = ('float32', 'log_uint8')
 
 
@@ -200,6 +203,8 @@ class RunConfig(data.DataConfig):
     init_from: Another run's checkpoint, or None for a random initialisation.
     checkpoint: When to save.
     mesh: How rows, sequences and parameters are cut over the devices.
+    grad_reduce_dtype: In which gradients of parameters are added up over rows
+      and devices; None is `model.dtype`, and no narrower one is possible.
     loss_chunk: Positions per chunk of the cross-entropy; divides `seq_len`.
       `'auto'`: see `msm_jax.training.loss_sizes`.
     loss_group: Neighbours on the last axis of fsdp that share the vocabulary in
@@ -218,6 +223,7 @@ class RunConfig(data.DataConfig):
   init_from: InitFrom | None = None
   checkpoint: CheckpointConfig = CheckpointConfig()
   mesh: MeshConfig = MeshConfig()  # noqa: RUF009 - is frozen.
+  grad_reduce_dtype: str | None = None
   loss_chunk: int | str = 'auto'
   loss_group: int | str = 'auto'
   xla_options: str | dict[str, str | bool | int | float | None] = 'auto'
@@ -235,6 +241,7 @@ class RunConfig(data.DataConfig):
     if isinstance(self.xla_options, str):
       schema.one_of(self.xla_options, xla_options.NAMED, 'xla_options')
     _positive(self.max_loss_jump, 'max_loss_jump')
+    self._check_grad_reduce_dtype()
     for i, phase in enumerate(self.phases):
       if not isinstance(self.loss_chunk, str) and (
         phase.seq_len % min(self.loss_chunk, phase.seq_len)
@@ -256,6 +263,19 @@ class RunConfig(data.DataConfig):
       # What a first phase gets from `init_from` is known when that is read.
       if i > 0 or self.init_from is None:
         check_boundary(self, i, self.phases[i - 1].lora if i else None)
+
+  def _check_grad_reduce_dtype(self) -> None:
+    if self.grad_reduce_dtype is None:
+      return
+    schema.one_of(
+      self.grad_reduce_dtype, GRAD_REDUCE_DTYPES, 'grad_reduce_dtype'
+    )
+    wide = jnp.promote_types(self.grad_reduce_dtype, self.model.dtype)
+    if wide != jnp.dtype(self.grad_reduce_dtype):
+      raise ValueError(
+        f'grad_reduce_dtype: {self.grad_reduce_dtype!r} is narrower than '
+        f'model.dtype = {self.model.dtype!r}; use None, which is the same'
+      )
 
 
 def check_boundary(

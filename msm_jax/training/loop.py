@@ -62,7 +62,9 @@ class Trainer:
     """
     self._config, self._workdir = config, workdir
     self._mesh = models.make_mesh(config.mesh)
-    self._layout = models.Layout(self._mesh)
+    self._layout = models.Layout(
+      self._mesh, grad_reduce_dtype=config.grad_reduce_dtype
+    )
     self._options = xla_options.of_mesh(config.xla_options, self._mesh)
     tokenizer = tokenizers.load_tokenizer(config.tokenizer)
     _check_vocabulary(tokenizer, config)

@@ -131,7 +131,7 @@ def _reduced_head(
 ) -> jax.Array:
   """Returns a device's part of the head's gradient, added up over all."""
   # Sent as the gradients of all other kernels are.
-  dhead_DV = dhead_DV.astype(dtype)
+  dhead_DV = dhead_DV.astype(plan.layout.grad_reduce_dtype or dtype)
   for axis in plan.shards[:-1]:
     dhead_DV = jax.lax.psum_scatter(dhead_DV, axis, tiled=True)
   dhead_DV = group.exchange(group.scatter_far(dhead_DV), 0, 1)
