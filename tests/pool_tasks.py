@@ -1,4 +1,4 @@
-"""Tasks for `msm_jax.processes`, importable by the processes that run them.
+"""Tasks for `msm_jax.workers`, importable by the processes that run them.
 
   python tests/pool_tasks.py FOLDER
 
@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from msm_jax import processes
+from msm_jax import workers as workers_lib
 
 
 def write(folder: pathlib.Path, task: int) -> None:
@@ -54,6 +54,6 @@ def wait(folder: pathlib.Path, task: int) -> None:
 
 
 if __name__ == '__main__':
-  with processes.Pool(pathlib.Path(sys.argv[1]), 2) as pool:
+  with workers_lib.Pool(pathlib.Path(sys.argv[1]), 2) as pool:
     for _ in pool.run(wait, 2, str):
       pass

@@ -15,7 +15,7 @@ GROUND = (
   'msm_jax.phase',
   'msm_jax.progress',
   'msm_jax.log',
-  'msm_jax.processes',
+  'msm_jax.workers',
 )
 ROOMS = (
   'msm_jax.storage',

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from msm_jax import data
-from msm_jax import processes
 from msm_jax import storage
+from msm_jax import workers as workers_lib
 from msm_jax.data import parts
 
 LENGTHS = [1 + 7 * i % 150 + (i % 5) for i in range(1, 120)]
@@ -238,7 +238,7 @@ def test_a_row_that_kills_every_process_is_an_error_that_names_its_part(
   corpus, tmp_path
 ):
   text = [d.text for d in data.read_items([corpus])][55]
-  with pytest.raises(processes.WorkerDiedError) as error:
+  with pytest.raises(workers_lib.WorkerDiedError) as error:
     prepare(
       *(tmp_path, 's', corpus),
       tokenizer=DyingTokenizer(text),

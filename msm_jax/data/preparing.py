@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from msm_jax import processes
 from msm_jax import progress
 from msm_jax import storage
+from msm_jax import workers as workers_lib
 from msm_jax.data import documents
 from msm_jax.data import encoding
 from msm_jax.data import packing
@@ -86,7 +86,7 @@ def prepare_source(
     SourceError: Naming file, row and id of what cannot be trained on.
     ValueError: If an argument is not what is described here.
     OSError: If the disk is full.
-    processes.WorkerDiedError: If processes die of one part again and again.
+    workers_lib.WorkerDiedError: If processes die of one part again and again.
   """
   if on_long_conversation not in ON_LONG_CONVERSATION:
     raise ValueError(
@@ -201,9 +201,9 @@ def run_in_processes(job: stages.Job, workers: int) -> None:
   """Runs all stages in processes of their own on this machine.
 
   Raises:
-    processes.WorkerDiedError: If they die of one part again and again.
+    workers_lib.WorkerDiedError: If they die of one part again and again.
   """
-  with processes.Pool(job, min(workers, len(job.parts))) as pool:
+  with workers_lib.Pool(job, min(workers, len(job.parts))) as pool:
     with _rows_bar(job) as bar:
       tokens = _Tokens(bar)
       for index in pool.run(

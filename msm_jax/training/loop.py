@@ -1,8 +1,6 @@
 """The training loop: phases of updates over `batch(step)`, resumable."""
 
 import contextlib
-import dataclasses
-import math
 import os
 import pathlib
 import time
@@ -33,21 +31,11 @@ from msm_jax.training import step as step_lib
 from msm_jax.training import watch as watch_lib
 from msm_jax.training import xla_options
 from msm_jax.training.config import RunConfig
+from msm_jax.training.dispatched import Dispatched
 from msm_jax.training.result import params_sha256
 from msm_jax.training.result import Result
 
 _PREFETCH = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pending:
-  """An update that was dispatched and whose metrics are not yet read."""
-
-  step: int
-  plan: phases.Plan
-  update: int
-  learning_rate: float
-  metrics: step_lib.Metrics
 
 
 class Trainer:
@@ -249,7 +237,7 @@ class Trainer:
       self._programs.request(self._key(following))
       self._programs.request(self._crossings[following.index])
       if following.phase.optimizer_state != 'carry':
-        self._programs.request(_zero_moments(following))
+        self._programs.request(programs_lib.ZeroMoments.of(following.phase))
       self._warmed = self._loader(following, 0)
       self._stack.callback(self._warmed.close)
 
@@ -273,7 +261,9 @@ class Trainer:
     params = cross(start.params, key)
     zeros = None
     if plan.phase.optimizer_state != 'carry':
-      zeros = self._programs.zero_moments(_zero_moments(plan))
+      zeros = self._programs.zero_moments(
+        programs_lib.ZeroMoments.of(plan.phase)
+      )
     return phases.enter(plan.phase, params, start.moments, self._layout, zeros)
 
   def _run_phase(self, plan: phases.Plan, first: int) -> None:
@@ -289,7 +279,7 @@ class Trainer:
     self._watch.doing('compiling', plan.start + first)
     program = self._programs.step(self._key(plan))
     distributed.meet()
-    pending: _Pending | None = None
+    pending: Dispatched | None = None
     self._last_finished = time.monotonic()
     self._watch.new_phase()
     with contextlib.closing(self._take_loader(plan, first)) as batches:
@@ -304,7 +294,7 @@ class Trainer:
         if pending is not None:
           self._finish(pending)
         step = plan.start + update + 1
-        pending = _Pending(step, plan, update, float(learning_rate), metrics)
+        pending = Dispatched(step, plan, update, float(learning_rate), metrics)
         if update == first:
           self._warm_next(plan)
         stop = self._listener.requested(step)
@@ -347,65 +337,44 @@ class Trainer:
     )
     self._watch.paused()
 
-  def _finish(self, pending: _Pending) -> None:
+  def _finish(self, pending: Dispatched) -> None:
     """Reads an update's metrics, checks them, and writes its record."""
-    plan, update, metrics = pending.plan, pending.update, pending.metrics
-    loss, grad_norm = float(metrics.loss), float(metrics.grad_norm)
+    plan, mixture = pending.plan, self._mixtures[pending.plan.index]
+    loss = float(pending.metrics.loss)
+    grad_norm = float(pending.metrics.grad_norm)
     if problem := self._guard.problem(loss, grad_norm):
-      raise guard.TrainingDivergedError(self._explain(pending, problem))
-    mixture = self._mixtures[plan.index]
-    counts = mixture.counts(update)
-    self._tokens_seen += sum(tokens for tokens, _ in counts.values())
+      raise guard.TrainingDivergedError(
+        pending.explain(mixture, problem, self._last_good())
+      )
+    self._tokens_seen += sum(
+      tokens for tokens, _ in mixture.counts(pending.update).values()
+    )
     self._watch.finished()
     now = time.monotonic()
-    seconds, self._last_finished = now - self._last_finished, now
+    seconds = max(now - self._last_finished, 1e-9)
+    self._last_finished = now
     peak = flops.peak_flops(self._mesh.devices.flat[0].device_kind)
-    rate = self._flops_per_update[plan.index] / max(seconds, 1e-9)
-    record = {
-      'step': pending.step,
-      'phase': plan.phase.name,
-      'update': update + 1,
-      'loss': loss,
-      'perplexity': math.exp(min(loss, 50.0)),
-      'log_z_squared': float(metrics.log_z_squared),
-      'grad_norm': grad_norm,
-      'learning_rate': pending.learning_rate,
-      'tokens': {name: t for name, (t, _) in counts.items()},
-      'loss_tokens': {name: t for name, (_, t) in counts.items()},
-      'source_loss': metrics_lib.loss_by_source(
-        mixture.source_of(update), metrics.row_loss, metrics.row_weight
-      ),
-      'tokens_seen': self._tokens_seen,
-      'tokens_per_second': plan.phase.tokens_per_update / max(seconds, 1e-9),
-      'mfu': rate / (peak * self._mesh.size) if peak else None,
-    }
-    self._writer.write(record)
+    rate = self._flops_per_update[plan.index] / seconds
+    self._writer.write(
+      pending.record(
+        mixture,
+        tokens_seen=self._tokens_seen,
+        seconds=seconds,
+        mfu=rate / (peak * self._mesh.size) if peak else None,
+      )
+    )
     self._last_metrics = {'loss': loss, 'tokens_seen': self._tokens_seen}
-    note = f'{plan.phase.name} {update + 1}/{plan.stop - plan.start}'
+    done = f'{pending.update + 1}/{plan.stop - plan.start}'
     self._progress.advance(
-      plan.phase.tokens_per_update, f'{note} loss {loss:.3f}'
+      plan.phase.tokens_per_update,
+      f'{plan.phase.name} {done} loss {loss:.3f}',
     )
 
-  def _explain(self, pending: _Pending, problem: str) -> str:
-    """Says where a bad update came from and what is still good."""
-    rows = self._mixtures[pending.plan.index].origins(pending.update)
-    origin = [
-      f'  row {r}: {row.source}[{row.sequence}] documents '
-      + ', '.join(document for _, document, _ in row.segments)
-      for r, row in enumerate(rows)
-    ]
+  def _last_good(self) -> str:
     self._checkpoints.wait()
     good = self._checkpoints.latest()
-    return (
-      f'step {pending.step} (phase {pending.plan.phase.name}, update '
-      f'{pending.update + 1}): {problem}. The last good checkpoint is '
-      f'{"step " + str(good) if good is not None else "none"} in '
-      f'{self._workdir}/checkpoints. The batch held:\n' + '\n'.join(origin)
-    )
-
-
-def _zero_moments(plan: phases.Plan) -> programs_lib.ZeroMoments:
-  return programs_lib.ZeroMoments(plan.phase.optimizer, plan.phase.lora)
+    step = 'none' if good is None else f'step {good}'
+    return f'{step} in {self._workdir}/checkpoints'
 
 
 def _check_vocabulary(

@@ -14,6 +14,7 @@ from msm_jax.models import lora as lora_lib
 from msm_jax.training import moments
 from msm_jax.training import step as step_lib
 from msm_jax.training.config import OptimizerConfig
+from msm_jax.training.config import PhaseConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,10 @@ class ZeroMoments:
 
   optimizer: OptimizerConfig
   lora: lora_lib.LoRAConfig | None
+
+  @classmethod
+  def of(cls, phase: PhaseConfig) -> 'ZeroMoments':
+    return cls(phase.optimizer, phase.lora)
 
 
 Key = step_lib.StepKey | crossing.Crossing | ZeroMoments

@@ -10,11 +10,11 @@ import sys
 import pool_tasks
 import pytest
 
-from msm_jax import processes
+from msm_jax import workers as workers_lib
 
 
 def run(function, folder: pathlib.Path, n: int = 6, workers: int = 2):
-  with processes.Pool(folder, workers) as pool:
+  with workers_lib.Pool(folder, workers) as pool:
     return list(pool.run(function, n, lambda i: f'the task called {i}'))
 
 
@@ -32,7 +32,7 @@ def test_a_task_whose_process_is_killed_is_run_by_another(tmp_path):
 
 
 def test_a_task_that_kills_its_processes_is_named_after_three_of_them(tmp_path):
-  with pytest.raises(processes.WorkerDiedError) as error:
+  with pytest.raises(workers_lib.WorkerDiedError) as error:
     run(pool_tasks.die, tmp_path, n=1, workers=1)
   assert 'the task called 0: 3 processes died of it' in str(error.value)
   assert 'killed by SIGKILL' in str(error.value)
