@@ -252,6 +252,7 @@ def _tokenizer(plan: Plan) -> graph.Stage:
     sources=_code(
       'msm_jax/tokenizers',
       'msm_jax/data/documents.py',
+      'msm_jax/data/rows.py',
       'msm_jax/train_tokenizer.py',
     ),
   )
@@ -316,7 +317,11 @@ def _train(plan: Plan, seed: int, run: str) -> graph.Stage:
       f'{out}/result.json',
     ),
     sources=_code(
-      'msm_jax/models', 'msm_jax/data', 'msm_jax/training', 'msm_jax/train.py'
+      'msm_jax/models',
+      'msm_jax/data',
+      'msm_jax/distributed',
+      'msm_jax/training',
+      'msm_jax/train.py',
     ),
     # The others wait for a run that has no parent: it gets all cores.
     cores=plan.n_cores if parent is None else 1,
@@ -351,6 +356,8 @@ def _evaluate(plan: Plan, seed: int) -> graph.Stage:
       'msm_jax/tokenizers',
       'msm_jax/models',
       'msm_jax/data/documents.py',
+      'msm_jax/data/rows.py',
+      'msm_jax/distributed',
       'msm_jax/training/checkpoints.py',
       'msm_jax/evals/suites.py',
       'msm_jax/evals/rows.py',
